@@ -1,0 +1,1 @@
+"""Bundled constraints, one file each; every module here is a plugin of its own."""

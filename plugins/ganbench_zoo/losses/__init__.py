@@ -1,0 +1,1 @@
+"""Bundled losses, one file each; every module here is a plugin of its own."""

@@ -1,0 +1,1 @@
+"""Bundled suites, one file each; every module here is a plugin of its own."""
