@@ -1,0 +1,279 @@
+"""The game: what losses, regularizers and augmentations see of one phase, evaluated when first read.
+
+`ganbench.components.Game` documents every attribute for plugin authors; this is the engine's implementation of it. One
+object lives for one evaluation of one player's phase. It reads networks and draws; it never steps, seeds or moves data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.components import trait
+from ganbench.values import Critique, Latent, Networks, Player, Sample
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Where a phase gets its data: each callable draws once, from the stream of this phase.
+
+    ``real`` gives images (N, *shape) in network range with labels, ``latents`` z with labels.
+    """
+
+    real: Callable[[], tuple[Tensor, Tensor | None]]
+    latents: Callable[[], tuple[Tensor, Tensor | None]]
+
+
+@dataclass(frozen=True)
+class Players:
+    """What stays the same over a run: networks, packing, components with their states (filed by role)."""
+
+    networks: Networks
+    pac: int
+    loss: Any
+    regularizers: tuple[Any, ...]
+    augmentations: tuple[Any, ...]
+    states: tuple[tuple[Any, dict[str, Tensor]], ...] = ()
+    joint: bool = True
+    """Whether one discriminator pass may cover real and fake, where nothing forbids it."""
+
+    @property
+    def latent(self) -> Latent:
+        """The latent of the generator."""
+        return self.networks.latent
+
+
+class Game:
+    """One phase of one player; see `ganbench.components.Game`."""
+
+    def __init__(
+        self, phase: Player, players: Players, draws: Draws, due: Sequence[Any], clock: tuple[Tensor, Tensor]
+    ) -> None:
+        self.phase: Player = phase
+        self.step, self.progress = clock
+        self.logs: dict[str, Tensor] = {}
+        self._players, self._draws, self._due = players, draws, tuple(due)
+        self._differentiated = frozenset[str]().union(*(trait(component, "differentiates") for component in due))
+        self._joint = (
+            players.joint
+            and phase == "discriminator"
+            and players.networks.batch_coupling == "none"
+            and not self._differentiated & {"real", "fake"}
+        )
+        self._memo: dict[str, Any] = {}  # not functools.cached_property: that does not trace on Python 3.11
+
+    def _once(self, key: str, make: Callable[[], T]) -> T:
+        if key not in self._memo:
+            self._memo[key] = make()
+        value: T = self._memo[key]
+        return value
+
+    # Real and generated samples
+
+    @property
+    def clean_real(self) -> Tensor:  # noqa: D102  documented in the protocol
+        return self._once("real drawn", self._draws.real)[0]
+
+    @property
+    def real_labels(self) -> Tensor | None:  # noqa: D102
+        return self._once("real drawn", self._draws.real)[1]
+
+    @property
+    def real(self) -> Tensor:  # noqa: D102
+        return self._once("real", lambda: self._leaf("real", self.augment(self.clean_real)))
+
+    @property
+    def latents(self) -> Tensor:  # noqa: D102
+        return self._once("latents", self._move_latents)
+
+    @property
+    def fake_labels(self) -> Tensor | None:  # noqa: D102
+        return self._once("latents drawn", self._draws.latents)[1]
+
+    @property
+    def sample(self) -> Sample:  # noqa: D102
+        return self._once("sample", self._generate_phase)
+
+    @property
+    def clean_fake(self) -> Tensor:  # noqa: D102
+        return self.sample.images
+
+    @property
+    def fake(self) -> Tensor:  # noqa: D102
+        return self._once("fake", self._augmented_fake)
+
+    def _move_latents(self) -> Tensor:
+        z = self._once("latents drawn", self._draws.latents)[0]
+        if "latents" in self._differentiated:
+            z = z.detach().requires_grad_(True)
+        for component in self._due:
+            if hasattr(component, "latents"):
+                z = component.latents(self, z)
+        return z
+
+    def _generate_phase(self) -> Sample:
+        with torch.set_grad_enabled(self.phase == "generator"):
+            return self.generate(self.latents, self.fake_labels)
+
+    def _augmented_fake(self) -> Tensor:
+        fake = self.augment(self.clean_fake)
+        return self._leaf("fake", fake) if self.phase == "discriminator" else fake
+
+    def _leaf(self, side: str, x: Tensor) -> Tensor:
+        return x.detach().requires_grad_(side in self._differentiated)
+
+    # What the discriminator says of them
+
+    @property
+    def real_critique(self) -> Critique:  # noqa: D102
+        return self._once("real_critique", lambda: self._select("real", self._judge("real")))
+
+    @property
+    def fake_critique(self) -> Critique:  # noqa: D102
+        return self._once("fake_critique", lambda: self._select("fake", self._judge("fake")))
+
+    @property
+    def real_logits(self) -> Tensor:  # noqa: D102
+        return self.real_critique.logits
+
+    @property
+    def fake_logits(self) -> Tensor:  # noqa: D102
+        return self.fake_critique.logits
+
+    def _judge(self, side: str) -> Critique:
+        if self._joint:
+            return self._once("both", self._judge_both)[side]
+        if side == "real":
+            return self.critic(self.real, self.real_labels)
+        return self.critic(self.fake, self.fake_labels)
+
+    def _judge_both(self) -> Mapping[str, Critique]:
+        labels = None
+        if self.real_labels is not None and self.fake_labels is not None:
+            labels = torch.cat([self.real_labels, self.fake_labels])
+        both = self.critic(torch.cat([self.real, self.fake]), labels)
+        units = both.logits.shape[0] // 2
+        return {"real": _rows(both, slice(None, units)), "fake": _rows(both, slice(units, None))}
+
+    def _select(self, side: str, critique: Critique) -> Critique:
+        for component in self._due:
+            if hasattr(component, "select"):
+                critique = component.select(self, critique, side)
+        return critique
+
+    # What components call
+
+    def critic(self, x: Tensor, labels: Tensor | None = None) -> Critique:
+        """Judge ``x`` (N, *shape) as given, packing it if the run packs.
+
+        Raises:
+            ValueError: there is no discriminator, or its logits are not one number a decision.
+        """
+        discriminator = self._players.networks.discriminator
+        if discriminator is None:
+            raise ValueError("this combination has no discriminator to ask")
+        m = self._players.pac
+        units = x.shape[0] // m
+        if m > 1:
+            x = x.reshape(units, m * x.shape[1], *x.shape[2:])
+            labels = None if labels is None else labels.reshape(units, m)
+        out = discriminator(x, labels)
+        critique = out if isinstance(out, Critique) else Critique(out)
+        if critique.logits.shape != (units,):
+            found = tuple(critique.logits.shape)
+            raise ValueError(f"the discriminator gave logits of shape {found}; wants one a decision, ({units},)")
+        return critique
+
+    def generate(self, z: Tensor, labels: Tensor | None = None) -> Sample:
+        """Run the generator on ``z`` (N, latent.size)."""
+        out = self._players.networks.generator(z, labels)
+        return out if isinstance(out, Sample) else Sample(out)
+
+    def augment(self, x: Tensor) -> Tensor:
+        """Apply the run's augmentations to ``x``, in the order in which the suite names them."""
+        for augmentation in self._players.augmentations:
+            x = augmentation(x, self)
+        return x
+
+    def companion(self, name: str) -> nn.Module:
+        """Return the architecture's companion network of this name."""
+        return self._players.networks.companions[name].module
+
+    def state(self, component: Any) -> Mapping[str, Tensor]:
+        """Return the tensors that the engine keeps for ``component``; equal components do not share theirs."""
+        for owner, tensors in self._players.states:
+            if owner is component:
+                return tensors
+        raise ValueError(f"{getattr(component, 'name', component)!r} keeps no state: it defines no state()")
+
+    def slope(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Return d logits / d x as float32 (units, -1), with a graph for double backward.
+
+        Raises:
+            ValueError: ``x`` requires no gradient.
+        """
+        if not x.requires_grad:
+            raise ValueError("slope() wants an input with gradient: declare it in `differentiates`, or use mix()")
+        (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+        return gradient.float().reshape(logits.shape[0], -1)
+
+    def mix(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return uniform points between ``a`` and ``b``, one weight a decision, as a leaf that requires gradient."""
+        m = self._players.pac
+        weight = self.uniform(a.shape[0] // m, *([1] * (a.dim() - 1))).repeat_interleave(m, dim=0)
+        return torch.lerp(b.detach(), a.detach(), weight.to(a.dtype)).requires_grad_(True)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Draw float32 from U[0, 1) out of the phase's own stream."""
+        return torch.rand(shape, device=self.step.device)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Draw float32 from N(0, 1) out of the phase's own stream."""
+        return torch.randn(shape, device=self.step.device)
+
+    def log(self, name: str, value: Tensor) -> None:
+        """Record the mean of ``value`` under ``name`` for the curves."""
+        self.logs[name] = value.detach().float().mean()
+
+
+def evaluate_phase(game: Game) -> Tensor:
+    """Return what the phase's player minimises: its loss, plus each due penalty times its ``every``.
+
+    The discriminator's phase draws real and fake first, in that order, so that no component changes what another sees.
+    """
+    if game.phase == "discriminator":
+        _ = game.real, game.fake
+    value: Tensor = getattr(game._players.loss, game.phase)(game)
+    for component in game._due:
+        if hasattr(component, "penalty"):
+            value = value + trait(component, "every") * component.penalty(game)
+    return value
+
+
+def due_regularizers(regularizers: Sequence[Any], phase: Player, updates: int) -> tuple[Any, ...]:
+    """Return the regularizers that act in this player's update number ``updates`` (from 0)."""
+    return tuple(
+        component
+        for component in regularizers
+        if phase in trait(component, "phases") and updates % trait(component, "every") == 0
+    )
+
+
+def _rows(critique: Critique, rows: slice) -> Critique:
+    def cut(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor[rows]
+
+    return Critique(
+        critique.logits[rows],
+        tuple(tensor[rows] for tensor in critique.features),
+        cut(critique.class_logits),
+        tuple(tensor[rows] for tensor in critique.codes),
+        cut(critique.embedding),
+        cut(critique.reconstruction),
+    )

@@ -1,0 +1,61 @@
+"""A setup: the live components of one run, and the networks built from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganbench.components import companions, trait
+from ganbench.seeds import derive
+from ganbench.suite.recipe import Budget, Recipe
+from ganbench.values import DataSpec, Images, Networks
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What one run trains. ``keys`` holds the JSON form of the dataset and the two architectures, for seeding."""
+
+    data: DataSpec
+    train: Images
+    held_out: Images
+    generator: Any
+    discriminator: Any
+    loss: Any
+    regularizers: tuple[Any, ...]
+    constraints: tuple[Any, ...]
+    augmentations: tuple[Any, ...]
+    g_optimizer: Any
+    d_optimizer: Any
+    recipe: Recipe
+    budget: Budget
+    seed: int
+    keys: Mapping[str, Any]
+    snapshots: tuple[float, ...] = (1.0,)
+    """Fractions of the budget at which the averaged generator is kept."""
+
+    @property
+    def roles(self) -> tuple[Any, ...]:
+        """The components that may keep state, in the order by which the engine files it."""
+        return (self.loss, *self.regularizers, *self.augmentations)
+
+
+def build_networks(setup: Setup) -> Networks:
+    """Build the run's networks on the CPU, each from its own stream: two losses start from the same weights."""
+    data, generator, discriminator = setup.data, setup.generator, setup.discriminator
+    latent = generator.latent(data)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive(setup.seed, "weights/generator", setup.keys["generator"]))
+        g = generator.generator(data)
+        d: nn.Module | None = None
+        if hasattr(setup.loss, "discriminator"):
+            torch.default_generator.manual_seed(
+                derive(setup.seed, "weights/discriminator", setup.keys["discriminator"])
+            )
+            d = discriminator.discriminator(data.packed(setup.recipe.pac))
+        torch.default_generator.manual_seed(derive(setup.seed, "weights/companions", setup.keys["generator"]))
+        others = companions(generator, data)
+    return Networks(g, d, latent, others, trait(discriminator, "batch_coupling"))
