@@ -1,0 +1,134 @@
+"""DCGAN: strided convolutions in both players.
+
+Alec Radford, Luke Metz, Soumith Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
+Adversarial Networks", 2015, arXiv:1511.06434, section 3 and figure 1.
+
+Differs: kernels are 4x4, as in the authors' Torch code, where figure 1 draws 5x5 (``kernel = 5``); the generator's
+widest layer has 2^(k-1) ``width`` channels for k doublings, which at 64 pixels and ``width`` 64 is the 512 of that code
+and half of figure 1's; 16, 28 and 32 pixels use fewer doublings (28 starts from 7x7); BatchNorm starts at gain 1, bias
+0; the discriminator's BatchNorm can be replaced (``d_norm``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, get_args
+
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ganbench import Cell, DataSpec, ImageSpec, Latent, hookimpl
+from ganbench_zoo.blocks import Unconditional, undrawable
+
+Norm = Literal["batch", "spectral", "layer", "none"]
+START = MappingProxyType({16: 4, 28: 7, 32: 4, 64: 4})
+"""Image size: the size from which the generator starts doubling."""
+
+
+@dataclass(frozen=True)
+class Dcgan:
+    """Strided convolutions for square images of 16, 28, 32 or 64 pixels and any number of channels.
+
+    ``width`` channels at half the image size, twice as many at each halving; ``d_norm`` normalises the discriminator,
+    except its first and last layers (spectral norm: all of them); ``layer`` normalises over (C, H, W) with a gain a
+    channel. ``latent_size`` latents of the given ``distribution``.
+    """
+
+    name: ClassVar[str] = "dcgan"
+    paper: ClassVar[str] = "arXiv:1511.06434"
+    recipe: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"batch_size": 128, "g_lr": 2e-4, "d_lr": 2e-4, "g_betas": (0.5, 0.999), "d_betas": (0.5, 0.999)}
+    )
+
+    width: int = 64
+    d_norm: Norm = "batch"
+    kernel: Literal[4, 5] = 4
+    latent_size: int = 100
+    distribution: Literal["normal", "uniform"] = "uniform"
+
+    def __post_init__(self) -> None:
+        for field in ("width", "latent_size"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"dcgan needs {field} >= 1, not {getattr(self, field)}")
+        if self.d_norm not in get_args(Norm):
+            raise ValueError(f"dcgan needs d_norm in {', '.join(get_args(Norm))}, not {self.d_norm!r}")
+        if self.kernel not in (4, 5):
+            raise ValueError(f"dcgan needs kernel 4 or 5, not {self.kernel}")
+        if self.distribution not in ("normal", "uniform"):
+            raise ValueError(f"dcgan needs distribution normal or uniform, not {self.distribution!r}")
+
+    @property
+    def batch_coupling(self) -> Literal["none", "normalisation"]:
+        """BatchNorm in the discriminator couples its decisions."""
+        return "normalisation" if self.d_norm == "batch" else "none"
+
+    def compatible(self, cell: Cell) -> str | None:
+        return undrawable(self.name, cell.data, START)
+
+    def latent(self, data: DataSpec) -> Latent:
+        return Latent(self.latent_size, distribution=self.distribution)
+
+    def generator(self, data: DataSpec) -> nn.Module:
+        channels, start, widths = self._plan(data)
+        wide = widths[-1]
+        layers: list[nn.Module] = [
+            _normal(nn.Linear(self.latent_size, wide * start * start, bias=False)),
+            nn.Unflatten(1, (wide, start, start)),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+        ]
+        for inputs, outputs in pairwise(reversed(widths)):
+            layers += [self._upward(inputs, outputs, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+        return Unconditional(*layers, self._upward(widths[0], channels, bias=True), nn.Tanh())
+
+    def discriminator(self, data: DataSpec) -> nn.Module:
+        channels, start, widths = self._plan(data)
+        layers: list[nn.Module] = [self._downward(channels, widths[0], bias=True), nn.LeakyReLU(0.2)]
+        for inputs, outputs in pairwise(widths):
+            layers.append(self._downward(inputs, outputs, bias=self.d_norm != "batch"))
+            if self.d_norm == "batch":
+                layers.append(nn.BatchNorm2d(outputs))
+            elif self.d_norm == "layer":
+                layers.append(nn.GroupNorm(1, outputs))
+            layers.append(nn.LeakyReLU(0.2))
+        judge = self._spectral(_normal(nn.Linear(widths[-1] * start * start, 1)))
+        return Unconditional(*layers, nn.Flatten(), judge, nn.Flatten(0))
+
+    @classmethod
+    def smallest(cls) -> tuple[Dcgan, DataSpec]:
+        return cls(width=4, d_norm="none", latent_size=4), ImageSpec((1, 16, 16), classes=3)
+
+    def _plan(self, data: DataSpec) -> tuple[int, int, list[int]]:
+        """Return the image's channels, the smallest size, and the widths from the largest size to the smallest."""
+        if reason := undrawable(self.name, data, START):
+            raise ValueError(reason)
+        channels, size, _ = data.shape
+        start = START[size]
+        return channels, start, [self.width << stage for stage in range((size // start).bit_length() - 1)]
+
+    def _upward(self, inputs: int, outputs: int, bias: bool) -> nn.Module:
+        padding, extra = (self.kernel - 1) // 2, self.kernel % 2
+        return _normal(nn.ConvTranspose2d(inputs, outputs, self.kernel, 2, padding, extra, bias=bias))
+
+    def _downward(self, inputs: int, outputs: int, bias: bool) -> nn.Module:
+        return self._spectral(_normal(nn.Conv2d(inputs, outputs, self.kernel, 2, (self.kernel - 1) // 2, bias=bias)))
+
+    def _spectral(self, module: nn.Module) -> nn.Module:
+        return spectral_norm(module) if self.d_norm == "spectral" else module
+
+
+def _normal(module: nn.Module) -> nn.Module:
+    """Draw the weight from N(0, 0.02^2) and set the bias to 0."""
+    nn.init.normal_(module.weight, 0.0, 0.02)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+    return module
+
+
+@hookimpl
+def architectures() -> list[type]:
+    """Offer `Dcgan`."""
+    return [Dcgan]

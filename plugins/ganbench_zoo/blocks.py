@@ -1,0 +1,105 @@
+"""Building blocks that several architectures share.
+
+The residual blocks follow Takeru Miyato, Toshiki Kataoka, Masanori Koyama, Yuichi Yoshida, "Spectral Normalization for
+Generative Adversarial Networks", 2018, arXiv:1802.05957, appendix B.4, and Ishaan Gulrajani et al., "Improved
+Training of Wasserstein GANs", 2017, arXiv:1704.00028, whose networks those are.
+
+Differs: a 1x1 shortcut runs where the image is small (before nearest upsampling, after average pooling), and a 3x3
+convolution followed by 2x2 average pooling runs as one 4x4 convolution of stride 2; both are the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ganbench import DataSpec, ImageSpec
+
+
+def undrawable(name: str, data: DataSpec, sizes: Collection[int]) -> str | None:
+    """Say why an architecture for square images of one of ``sizes`` cannot draw ``data``, or return None."""
+    drawn = f"{name} draws square images of {', '.join(map(str, sizes))} pixels"
+    if not isinstance(data, ImageSpec):
+        return f"{drawn}, not points of {data.shape[0]} coordinates"
+    _, height, width = data.shape
+    if height != width or height not in sizes:
+        return f"{drawn}, not {height}x{width}"
+    return None
+
+
+class Unconditional(nn.Sequential):
+    """Layers in sequence that accept labels, as every network does, and ignore them."""
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return super().forward(x)
+
+
+class SumPool(nn.Module):
+    """Global sum pooling: (N, C, H, W) to (N, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum(dim=(2, 3))
+
+
+class PooledConv2d(nn.Conv2d):
+    """A 3x3 convolution with padding 1 and the 2x2 average pooling after it, as one 4x4 convolution of stride 2.
+
+    Its weight keeps the shape (out, in, 3, 3), so that initialisation and spectral norm see what the paper describes.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spread = F.pad(self.weight, (1, 1, 1, 1))  # (out, in, 5, 5)
+        return F.conv2d(x, F.avg_pool2d(spread, 2, stride=1), self.bias, stride=2, padding=1)  # kernel (out, in, 4, 4)
+
+
+def glorot(module: nn.Conv2d | nn.Linear, gain: float = 1.0, spectral: bool = False) -> nn.Module:
+    """Draw the weight from Glorot's uniform distribution, set the bias to 0, and perhaps normalise spectrally."""
+    nn.init.xavier_uniform_(module.weight, gain)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+    return spectral_norm(module) if spectral else module
+
+
+class GeneratorBlock(nn.Module):
+    """Residual block that doubles height and width: BN, ReLU, upsampling, 3x3, BN, ReLU, 3x3; 1x1 on the shortcut."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = glorot(nn.Conv2d(inputs, outputs, 3, padding=1), gain=2**0.5)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = glorot(nn.Conv2d(outputs, outputs, 3, padding=1), gain=2**0.5)
+        self.shortcut = glorot(nn.Conv2d(inputs, outputs, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.interpolate(F.relu(self.norm1(x)), scale_factor=2, mode="nearest")  # (N, inputs, 2 H, 2 W)
+        h = self.conv2(F.relu(self.norm2(self.conv1(h))))
+        return h + F.interpolate(self.shortcut(x), scale_factor=2, mode="nearest")
+
+
+class DiscriminatorBlock(nn.Module):
+    """Residual block: ReLU, 3x3, ReLU, 3x3, perhaps average pooling; a 1x1 shortcut where it pools or widens.
+
+    ``first`` leaves out the ReLU on the input, which there is an image.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, pool: bool = False, first: bool = False, spectral: bool = True
+    ) -> None:
+        super().__init__()
+        self.pool, self.first = pool, first
+        self.conv1 = glorot(nn.Conv2d(inputs, outputs, 3, padding=1), 2**0.5, spectral)
+        second = PooledConv2d(outputs, outputs) if pool else nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.conv2 = glorot(second, 2**0.5, spectral)
+        learned = pool or inputs != outputs
+        self.shortcut = glorot(nn.Conv2d(inputs, outputs, 1), 1.0, spectral) if learned else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
+        return h + self.shortcut(F.avg_pool2d(x, 2) if self.pool else x)
