@@ -51,7 +51,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read what `write_json_lines` wrote; an absent file holds no rows."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def _write_bytes(path: Path, data: bytes) -> None:
