@@ -21,7 +21,7 @@ from ganbench.components import Game
 
 @dataclass(frozen=True)
 class R1:
-    """``gamma`` / 2 times the mean squared norm of the logits' gradient on real samples, at ``every`` so many updates."""
+    """``gamma`` / 2 times the mean squared gradient norm on real samples, once in ``every`` updates."""
 
     name: ClassVar[str] = "r1"
     paper: ClassVar[str] = "arXiv:1801.04406"
