@@ -58,7 +58,7 @@ class Game:
         self.phase: Player = phase
         self.step, self.progress = clock
         self.logs: dict[str, Tensor] = {}
-        self._players, self._draws, self._due = players, draws, tuple(due)
+        self.players, self.due, self._draws = players, tuple(due), draws
         self._differentiated = frozenset[str]().union(*(trait(component, "differentiates") for component in due))
         self._joint = (
             players.joint
@@ -112,14 +112,15 @@ class Game:
         z = self._once("latents drawn", self._draws.latents)[0]
         if "latents" in self._differentiated:
             z = z.detach().requires_grad_(True)
-        for component in self._due:
+        for component in self.due:
             if hasattr(component, "latents"):
                 z = component.latents(self, z)
         return z
 
     def _generate_phase(self) -> Sample:
+        latents, labels = self.latents, self.fake_labels  # a component may need gradients to move them
         with torch.set_grad_enabled(self.phase == "generator"):
-            return self.generate(self.latents, self.fake_labels)
+            return self.generate(latents, labels)
 
     def _augmented_fake(self) -> Tensor:
         fake = self.augment(self.clean_fake)
@@ -162,7 +163,7 @@ class Game:
         return {"real": _rows(both, slice(None, units)), "fake": _rows(both, slice(units, None))}
 
     def _select(self, side: str, critique: Critique) -> Critique:
-        for component in self._due:
+        for component in self.due:
             if hasattr(component, "select"):
                 critique = component.select(self, critique, side)
         return critique
@@ -175,10 +176,10 @@ class Game:
         Raises:
             ValueError: there is no discriminator, or its logits are not one number a decision.
         """
-        discriminator = self._players.networks.discriminator
+        discriminator = self.players.networks.discriminator
         if discriminator is None:
             raise ValueError("this combination has no discriminator to ask")
-        m = self._players.pac
+        m = self.players.pac
         units = x.shape[0] // m
         if m > 1:
             x = x.reshape(units, m * x.shape[1], *x.shape[2:])
@@ -192,22 +193,22 @@ class Game:
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Sample:
         """Run the generator on ``z`` (N, latent.size)."""
-        out = self._players.networks.generator(z, labels)
+        out = self.players.networks.generator(z, labels)
         return out if isinstance(out, Sample) else Sample(out)
 
     def augment(self, x: Tensor) -> Tensor:
         """Apply the run's augmentations to ``x``, in the order in which the suite names them."""
-        for augmentation in self._players.augmentations:
+        for augmentation in self.players.augmentations:
             x = augmentation(x, self)
         return x
 
     def companion(self, name: str) -> nn.Module:
         """Return the architecture's companion network of this name."""
-        return self._players.networks.companions[name].module
+        return self.players.networks.companions[name].module
 
     def state(self, component: Any) -> Mapping[str, Tensor]:
         """Return the tensors that the engine keeps for ``component``; equal components do not share theirs."""
-        for owner, tensors in self._players.states:
+        for owner, tensors in self.players.states:
             if owner is component:
                 return tensors
         raise ValueError(f"{getattr(component, 'name', component)!r} keeps no state: it defines no state()")
@@ -225,7 +226,7 @@ class Game:
 
     def mix(self, a: Tensor, b: Tensor) -> Tensor:
         """Return uniform points between ``a`` and ``b``, one weight a decision, as a leaf that requires gradient."""
-        m = self._players.pac
+        m = self.players.pac
         weight = self.uniform(a.shape[0] // m, *([1] * (a.dim() - 1))).repeat_interleave(m, dim=0)
         return torch.lerp(b.detach(), a.detach(), weight.to(a.dtype)).requires_grad_(True)
 
@@ -249,8 +250,8 @@ def evaluate_phase(game: Game) -> Tensor:
     """
     if game.phase == "discriminator":
         _ = game.real, game.fake
-    value: Tensor = getattr(game._players.loss, game.phase)(game)
-    for component in game._due:
+    value: Tensor = getattr(game.players.loss, game.phase)(game)
+    for component in game.due:
         if hasattr(component, "penalty"):
             value = value + trait(component, "every") * component.penalty(game)
     return value

@@ -1,0 +1,240 @@
+"""The loop: plays rounds until the budget is spent, and decides when to read, log, keep and stop.
+
+Wall time never reaches what a run computes (unless the budget is in seconds): it is reported beside the curves.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganbench.errors import ResultsError
+from ganbench.files import read_json_lines, write_json_lines
+from ganbench.training.checkpoint import (
+    GENERATOR_FILE,
+    State,
+    averaged_generator,
+    capture,
+    load_state,
+    restore,
+    save_generator,
+    save_state,
+)
+from ganbench.training.engine import Engine
+from ganbench.training.setup import Setup
+from ganbench.training.value import read_value
+
+CHECK_EVERY = 32  # rounds between two readings of the divergence flag
+LOG_EVERY = 100  # rounds between two rows of the curves
+SAVE_SECONDS = 60.0  # wall time between two saves of the state
+TELL_SECONDS = 0.5  # wall time between two words to the onlooker
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What an onlooker is told now and then."""
+
+    share: float
+    images_seen: int
+    images_per_second: float
+    values: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended: ``done``, ``diverged`` (at round ``step``, from 0) or ``interrupted``."""
+
+    status: str
+    reason: str | None
+    step: int | None
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """How others steer and watch the loop; the defaults never stop it and tell nobody."""
+
+    stop: Callable[[], bool] = lambda: False
+    progress: Callable[[Progress], None] = lambda _: None
+    clock: Callable[[], float] = time.perf_counter
+
+
+@dataclass
+class Journal:
+    """The curves of a run and the wall time beside them, kept in memory and written whole."""
+
+    folder: Path
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    timings: list[dict[str, Any]] = field(default_factory=list)
+
+    def load(self, rounds: int) -> float:
+        """Read what an earlier session wrote up to ``rounds``; return the seconds that it had spent by then."""
+        self.curves = [row for row in read_json_lines(self.folder / "curves.jsonl") if row["round"] <= rounds]
+        self.timings = [row for row in read_json_lines(self.folder / "timings.jsonl") if row["round"] <= rounds]
+        return float(self.timings[-1]["seconds"]) if self.timings else 0.0
+
+    def write(self) -> None:
+        """Write both files. Raises ResultsError where the folder cannot be written."""
+        try:
+            write_json_lines(self.folder / "curves.jsonl", self.curves)
+            write_json_lines(self.folder / "timings.jsonl", self.timings)
+        except OSError as error:
+            raise ResultsError(f"cannot write the curves in {self.folder}: {error.strerror or error}") from error
+
+
+class Training:
+    """One run of one setup in one folder, from scratch or from its saved state."""
+
+    def __init__(self, setup: Setup, folder: Path, device: torch.device, controls: Controls | None = None) -> None:
+        self.setup, self.folder, self.controls = setup, folder, controls or Controls()
+        self.engine = Engine(setup, device)
+        self.probe = self.engine.probe()
+        self.journal = Journal(folder)
+        self.seconds_before = 0.0
+        self.rounds_before = 0
+        saved = load_state(folder, device)
+        if saved is not None:
+            restore(self.engine, saved)
+            self.seconds_before = self.journal.load(self.engine.counters.rounds)
+            self.rounds_before = self.engine.counters.rounds
+        self.started = self.saved_at = self.told_at = self.controls.clock()
+        self.images_before = self.engine.counters.images_seen
+
+    # Time and budget
+
+    @property
+    def seconds(self) -> float:
+        """Wall time spent on training, over all sessions."""
+        return self.seconds_before + self.controls.clock() - self.started
+
+    def share(self) -> float:
+        """Share of the budget that is spent, at most 1."""
+        counters, budget = self.engine.counters, self.setup.budget
+        spent = {
+            "images": counters.images_seen,
+            "generator_updates": counters.generator,
+            "seconds": self.seconds,
+        }[budget.unit]
+        return min(1.0, spent / budget.amount)
+
+    # The run
+
+    def run(self) -> Outcome:
+        """Play until the budget is spent, something is not finite, or `Controls.stop` says so; then save everything."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with torch.random.fork_rng(devices=_cuda_index(self.engine.device)):
+            return self._run()
+
+    def _run(self) -> Outcome:
+        engine = self.engine
+        safe = capture(engine)
+        waiting = self._waiting_snapshots()
+        while (share := self.share()) < 1.0:
+            if self.controls.stop():
+                return self._end("interrupted", "stopped on request")
+            engine.play_round(share)
+            due = [at for at in waiting if self.share() >= at]
+            if due or self._is_time_to_look():
+                bad = int(engine.first_bad)
+                if bad >= 0:
+                    return self._diverged(bad, safe)
+                self._look(due)
+                waiting = [at for at in waiting if at not in due]
+                safe = capture(engine)
+        return self._end("done", None)
+
+    def _is_time_to_look(self) -> bool:
+        rounds, now = self.engine.counters.rounds, self.controls.clock()
+        if now - self.told_at > TELL_SECONDS:
+            self.told_at = now
+            self._tell()
+        return (
+            rounds % CHECK_EVERY == 0
+            or rounds % LOG_EVERY == 0
+            or now - self.saved_at > SAVE_SECONDS
+            or self.share() >= 1.0
+        )
+
+    def _look(self, due: list[float]) -> None:
+        """Do what needs a finite state: rows of the curves, snapshots, a save now and then."""
+        engine, now = self.engine, self.controls.clock()
+        if engine.counters.rounds % LOG_EVERY == 0:
+            self._log()
+        if due:
+            network = averaged_generator(engine)
+            path = self.folder / "snapshots" / f"{engine.counters.images_seen}.safetensors"
+            save_generator(path, network, {"images_seen": engine.counters.images_seen, "fractions": due})
+        if now - self.saved_at > SAVE_SECONDS:
+            self._save(capture(engine))
+            self.saved_at = now
+
+    def _tell(self) -> None:
+        last = self.journal.curves[-1] if self.journal.curves else {}
+        seen = self.engine.counters.images_seen
+        rate = (seen - self.images_before) / max(self.controls.clock() - self.started, 1e-9)
+        values = {key: last.get(key) for key in ("d_loss", "g_loss", "v_raw", "v_calibrated")}
+        self.controls.progress(Progress(self.share(), seen, rate, values))
+
+    def _log(self) -> None:
+        engine = self.engine
+        at = {"round": engine.counters.rounds, "images_seen": engine.counters.images_seen}
+        self.journal.curves.append(at | engine.meter.read() | read_value(engine.players, self.probe))
+        self.journal.timings.append(at | {"seconds": round(self.seconds, 3)})
+
+    def _diverged(self, bad: int, safe: State) -> Outcome:
+        """Go back to the last state that was read to be finite and replay to just before round ``bad``."""
+        restore(self.engine, safe)
+        while self.engine.counters.rounds < bad:
+            self.engine.play_round(self.share())
+        return self._end("diverged", f"a loss, gradient or weight was not finite in round {bad}", bad)
+
+    def _end(self, status: str, reason: str | None, step: int | None = None) -> Outcome:
+        engine = self.engine
+        if status == "done" and engine.meter.counts:
+            self._log()
+        self._save(capture(engine))
+        if status in {"done", "diverged"}:
+            details = {"images_seen": engine.counters.images_seen, "status": status}
+            save_generator(self.folder / GENERATOR_FILE, averaged_generator(engine), details)
+        self._tell()
+        return Outcome(status, reason, step, self._facts())
+
+    def _save(self, state: State) -> None:
+        self.journal.write()
+        save_state(self.folder, state)
+
+    def _facts(self) -> dict[str, Any]:
+        counters, networks, device = self.engine.counters, self.engine.players.networks, self.engine.device
+        seconds, played = self.seconds, counters.images_seen - self.images_before
+        rate = played / max(self.controls.clock() - self.started, 1e-9)
+        return {
+            "images_seen": counters.images_seen,
+            "rounds": counters.rounds,
+            "d_updates": counters.discriminator,
+            "g_updates": counters.generator,
+            "gradient_evaluations": counters.gradient_evaluations,
+            "seconds": round(seconds, 3),
+            "images_per_second": round(rate, 2) if math.isfinite(rate) else None,
+            "parameters": {
+                "generator": _size(networks.generator),
+                "discriminator": _size(networks.discriminator) if networks.discriminator else 0,
+            },
+        }
+
+    def _waiting_snapshots(self) -> list[float]:
+        share = self.share()
+        return [at for at in sorted(self.setup.snapshots) if at < 1.0 and at > share]
+
+
+def _size(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def _cuda_index(device: torch.device) -> list[int]:
+    return [device.index or 0] if device.type == "cuda" else []

@@ -1,0 +1,29 @@
+"""Fixtures for the whole suite: toy components from a real plugin file, one thread, no stray results folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def toys() -> ModuleType:
+    """Return the toy plugin as a module."""
+    name = "ganbench_test_toys"
+    spec = importlib.util.spec_from_file_location(name, PLUGINS / "toys.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
