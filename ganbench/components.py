@@ -257,20 +257,27 @@ class MetricContext(Protocol):
 class Neighbours(Protocol):
     """Which generated samples fall into which real k-NN balls, and the reverse; N generated, N real, self excluded."""
 
-    generated_in_real: Tensor
-    """int64 (N,): in how many real balls each generated sample lies."""
-    real_in_generated: Tensor
-    """int64 (N,): in how many generated balls each real sample lies."""
-    real_covered: Tensor
-    """bool (N,): whether each real ball holds a generated sample."""
+    @property
+    def generated_in_real(self) -> Tensor:
+        """int64 (N,): in how many real balls each generated sample lies."""
+
+    @property
+    def real_in_generated(self) -> Tensor:
+        """int64 (N,): in how many generated balls each real sample lies."""
+
+    @property
+    def real_covered(self) -> Tensor:
+        """bool (N,): whether each real ball holds a generated sample."""
 
 
 class Metric(Component, Protocol):
     """A pure function of generated and real features.
 
     ``needs`` is a subset of {"moments", "features", "logits"}; ``equal_n`` asks for equally many rows on both sides;
-    ``published_name`` is the name under a canonical extractor (``fid``). ``settings()`` returns what the estimator
-    depends on, ``floor`` says whether sampling alone gives a positive value ("bias"), zero ("zero") or nothing (None).
+    ``published_name`` is the name (``fid``) under a canonical extractor whose weights have the SHA-256
+    ``published_weights``, with fields as in ``published_settings``. ``settings(rows=None)`` returns what the estimator
+    depends on (the fields where it is left out) when the smaller side has so many rows. ``floor`` says whether sampling
+    alone gives a positive value ("bias"), zero ("zero") or nothing (None).
     """
 
     direction: ClassVar[Literal["lower", "higher"]]
@@ -295,6 +302,8 @@ TRAITS: Mapping[str, Any] = MappingProxyType(
         "formula": "",
         "equal_n": False,
         "published_name": None,
+        "published_weights": None,
+        "published_settings": MappingProxyType({}),
         "floor": None,
         "trained": False,
         "domains": None,

@@ -1,0 +1,319 @@
+"""Scores of sample sets against one real reference, under one protocol a metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ganbench.components import Extractor, FeatureNetwork, Metric, trait
+from ganbench.errors import ExtractorUnavailable, GanbenchError
+from ganbench.scoring.extract import CAP, extract
+from ganbench.scoring.neighbours import Context
+from ganbench.scoring.provenance import (
+    Rows,
+    check_requested,
+    metric_label,
+    metric_name,
+    protocol_id,
+    protocol_of,
+    rows_of,
+)
+from ganbench.scoring.randomness import own_randomness
+from ganbench.scoring.reference import ReferenceCache, content_hash
+from ganbench.scoring.sample import SampleSource, TensorSource
+from ganbench.values import DataSpec, FeatureStore, Images
+
+Status = Literal["done", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measured value: ``metric`` is the full name, ``value`` is a number only where ``status`` is "done"."""
+
+    metric: str
+    value: float | None
+    status: Status
+    reason: str | None
+    protocol: str
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """What to measure: ``metrics`` as (requested name, metric) pairs, on ``samples`` generated samples each.
+
+    ``forced`` lets an extractor see data of a domain that it was not made for. ``batch_size`` changes no score.
+    """
+
+    metrics: tuple[tuple[str, Metric], ...]
+    extractor: Extractor
+    samples: int
+    seed: int = 0
+    forced: bool = False
+    cap: int = CAP
+    batch_size: int = 128
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The real data that scores refer to: the split that a GAN trains on and the split that it is compared with.
+
+    ``dataset`` is the label in tables, ``provenance`` the dataset's name, parameters, split and content hash as JSON.
+    """
+
+    dataset: str
+    domain: str
+    data: DataSpec
+    train: Images
+    reference: Images
+    provenance: Mapping[str, Any]
+
+
+class Evaluator:
+    """Scores sample sets against the reference of one subject; its features are extracted once.
+
+    Torch's global random state is the same before and after every call.
+
+    Raises:
+        ExtractorUnavailable: the extractor cannot be used on this machine, or was not made for this data.
+        GanbenchError: a metric was asked for by a published name that the extractor cannot give, or twice.
+    """
+
+    def __init__(
+        self, settings: ScoringSettings, subject: Subject, device: torch.device, cache: ReferenceCache | None = None
+    ) -> None:
+        _check_sizes(settings, subject)
+        self._settings, self._subject, self._device, self._cache = settings, subject, device, cache
+        self._forced = _check_extractor(settings, subject)
+        self._network = _load(settings.extractor, device)
+        self._needs = frozenset[str]().union(*(metric.needs for _, metric in settings.metrics))
+        self._stores: dict[tuple[str, int, int], FeatureStore] = {}
+        self._hashes: dict[str, str] = {}
+        self._by_name = self._named()
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Full name of each requested metric, in the order asked for."""
+        return {requested: full for full, (requested, _) in self._by_name.items()}
+
+    def protocols(self, generated: Mapping[str, Any], available: int | None = None) -> dict[str, dict[str, Any]]:
+        """Return the protocol of every metric by its full name, ready for ``protocols.json``; draws no sample.
+
+        ``generated`` is a source's `provenance`, ``available`` its `count`: a smaller set has another protocol.
+        """
+        n = self._samples(available)
+        found = {}
+        for full, (_, metric) in self._by_name.items():
+            protocol = protocol_of(
+                metric,
+                self._extractor(),
+                self._subject.provenance,
+                generated,
+                self._rows(metric, n),
+                self._settings.seed,
+            )
+            found[full] = {
+                "id": protocol_id(protocol),
+                "metric": full,
+                "label": metric_label(metric, self._settings.extractor, self._network, self._forced, n),
+                "direction": metric.direction,
+                "scale": metric.scale,
+                "dataset": self._subject.dataset,
+                "protocol": protocol,
+            }
+        return found
+
+    def score(self, source: SampleSource) -> list[Score]:
+        """Score ``source`` in one pass: one `Score` a metric, in the order asked for.
+
+        What cannot be measured has a status and a reason, never a number.
+        """
+        n = self._samples(source.count)
+        ids = {full: entry["id"] for full, entry in self.protocols(source.provenance, source.count).items()}
+        try:
+            generated = self._extract(source, n)
+        except ValueError as error:
+            return [Score(full, None, "failed", str(error), ids[full]) for full in self._by_name]
+        real = self._real("reference", 0, len(self._subject.reference))
+        context = Context(self._settings.seed, generated, real, self._device)
+        return [
+            Score(full, *self._value(metric, generated, real, context), ids[full])
+            for full, (_, metric) in self._by_name.items()
+        ]
+
+    def floors(self) -> dict[str, dict[str, Any] | None]:
+        """Return by full name what sampling alone gives at this N: {"value", "extrapolated"}, or None where unknown.
+
+        For a biased metric it is the value of real against real: training images against the reference where these
+        differ, else the two halves of the reference. With fewer rows than the table's N the value is scaled by the
+        ratio of (1/N_generated + 1/N_reference), to which the bias is proportional, and marked extrapolated.
+        """
+        return {full: self._floor(metric) for full, (_, metric) in self._by_name.items()}
+
+    def _named(self) -> dict[str, tuple[str, Metric]]:
+        settings = self._settings
+        found: dict[str, tuple[str, Metric]] = {}
+        for requested, metric in settings.metrics:
+            check_requested(requested, metric, settings.extractor, self._network, self._forced)
+            full = metric_name(metric, settings.extractor, self._network, self._forced, settings.samples)
+            if full in found:
+                raise GanbenchError(f"metrics {found[full][0]!r} and {requested!r} are both {full!r}; ask for one")
+            found[full] = (requested, metric)
+        return found
+
+    def _extractor(self) -> dict[str, Any]:
+        return {"name": self._settings.extractor.name, "forced": self._forced, **self._network.provenance}
+
+    def _samples(self, available: int | None) -> int:
+        return self._settings.samples if available is None else min(self._settings.samples, available)
+
+    def _rows(self, metric: Metric, n: int) -> Rows:
+        return rows_of(metric, n, len(self._subject.reference), self._settings.cap)
+
+    def _extract(self, source: SampleSource, n: int) -> FeatureStore:
+        settings = self._settings
+        with own_randomness(settings.seed, self._device):
+            return extract(
+                source,
+                self._network,
+                self._needs,
+                n,
+                batch_size=settings.batch_size,
+                cap=settings.cap,
+                device=self._device,
+            )
+
+    def _real(self, split: str, start: int, stop: int) -> FeatureStore:
+        """Return the features of rows ``start`` to ``stop`` of a permuted real split: "train" or "reference"."""
+        place = (split, start, stop)
+        if place not in self._stores:
+            stored = (self._subject.train if split == "train" else self._subject.reference).pixels
+            source = TensorSource(stored, seed=self._settings.seed, skip=start)
+            if self._cache is None:
+                self._stores[place] = self._extract(source, stop - start)
+            else:
+                key = self._key(split, stored, start, stop)
+                self._stores[place] = self._cache.get(key, lambda: self._extract(source, stop - start))
+        return self._stores[place]
+
+    def _key(self, split: str, stored: Tensor, start: int, stop: int) -> dict[str, Any]:
+        """Return everything that the features of a part of a real split depend on, as JSON."""
+        return {
+            "content": self._content(split, stored),
+            "rows": [start, stop],
+            "seed": self._settings.seed,
+            "extractor": self._extractor(),
+            "kept": sorted(self._needs),
+            "cap": self._settings.cap,
+            "dtypes": ["float64", "float32"],
+            "device": self._device.type,
+        }
+
+    def _content(self, split: str, stored: Tensor) -> str:
+        if split not in self._hashes:
+            self._hashes[split] = content_hash(stored)
+        return self._hashes[split]
+
+    def _value(
+        self, metric: Metric, generated: FeatureStore, real: FeatureStore, context: Context
+    ) -> tuple[float | None, Status, str | None]:
+        """Return (value, status, reason) of one metric; no exception of a metric takes the others with it."""
+        for name, store in (("generated", generated), ("reference", real)):
+            if store.nonfinite:
+                return (
+                    None,
+                    "failed",
+                    f"{store.nonfinite} of {store.count} {name} samples have NaN or infinite features",
+                )
+        if "logits" in metric.needs and generated.logits is None:
+            extractor = self._settings.extractor.name
+            return None, "skipped", f"{metric.name} needs class logits, and extractor {extractor!r} gives none"
+        if trait(metric, "equal_n"):
+            rows = self._rows(metric, generated.count).generated
+            generated, real = _first(generated, rows), _first(real, rows)
+        try:
+            value = float(metric.compute(generated, real, context))
+        except ValueError as error:
+            return None, "failed", str(error)
+        except Exception as error:  # a stranger's metric
+            return None, "failed", f"{metric.name} raised {type(error).__name__}: {error}"
+        if not math.isfinite(value):
+            return None, "failed", f"{metric.name} gave {value}"
+        return value, "done", None
+
+    def _floor(self, metric: Metric) -> dict[str, Any] | None:
+        kind = trait(metric, "floor")
+        if kind == "zero":
+            return {"value": 0.0, "extrapolated": False}
+        rows = self._rows(metric, self._settings.samples)
+        pair = self._disjoint(rows) if kind == "bias" else None
+        if pair is None:
+            return None
+        a, b = pair
+        value, _, _ = self._value(metric, a, b, Context(self._settings.seed, a, b, self._device))
+        if value is None:
+            return None
+        exact = (a.count, b.count) == (rows.generated, rows.reference)
+        ratio = 1.0 if exact else (1 / rows.generated + 1 / rows.reference) / (1 / a.count + 1 / b.count)
+        return {"value": value * ratio, "extrapolated": not exact}
+
+    def _disjoint(self, rows: Rows) -> tuple[FeatureStore, FeatureStore] | None:
+        """Return two disjoint real sets, in size as near to ``rows`` as the data allow; None where there are too few."""
+        train, reference = self._subject.train.pixels, self._subject.reference.pixels
+        if len(train) and self._content("train", train) != self._content("reference", reference):
+            n = min(rows.generated, len(train))
+            return self._real("train", 0, n), self._real("reference", 0, len(reference))
+        half = len(reference) // 2
+        if half == 0:
+            return None
+        return self._real("reference", 0, half), self._real("reference", half, 2 * half)
+
+
+def _check_sizes(settings: ScoringSettings, subject: Subject) -> None:
+    if settings.samples < 1:
+        raise GanbenchError(f"scoring asks for {settings.samples} samples; at least one is needed")
+    if len(subject.reference) == 0:
+        raise GanbenchError(f"dataset {subject.dataset!r} has an empty reference split, so nothing can be scored")
+
+
+def _check_extractor(settings: ScoringSettings, subject: Subject) -> bool:
+    """Return whether the extractor had to be forced onto this data.
+
+    Raises:
+        ExtractorUnavailable: it cannot be given samples of this shape, or refuses the domain.
+    """
+    extractor = settings.extractor
+    reason = extractor.accepts(subject.data)
+    if reason:
+        raise ExtractorUnavailable(f"extractor {extractor.name!r} cannot be given {subject.dataset!r}: {reason}")
+    domains = trait(extractor, "domains")
+    if domains is None or subject.domain in domains:
+        return False
+    if not settings.forced:
+        raise ExtractorUnavailable(
+            f"extractor {extractor.name!r} was made for {', '.join(sorted(domains))} and {subject.dataset!r} is "
+            f"{subject.domain}; choose another extractor, or force it and its scores are named so"
+        )
+    return True
+
+
+def _load(extractor: Extractor, device: torch.device) -> FeatureNetwork:
+    try:
+        with own_randomness(0, device):
+            return extractor.load(device)
+    except ValueError as error:
+        raise ExtractorUnavailable(f"extractor {extractor.name!r} cannot be loaded: {error}") from error
+
+
+def _first(store: FeatureStore, rows: int) -> FeatureStore:
+    """Return ``store`` with its first ``rows`` features and logits; moments stay those of all rows."""
+    features, logits = store.features, store.logits
+    return replace(
+        store,
+        features=None if features is None else features[:rows],
+        logits=None if logits is None else logits[:rows],
+    )

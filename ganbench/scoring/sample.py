@@ -1,0 +1,171 @@
+"""Where samples come from: a generator with a latent bank that is indexed by sample, or a set that already exists.
+
+Samples are *stored* samples: uint8 (n, C, H, W) in [0, 255], or float32 points (n, d). Both sources give the same
+samples for any batch size, and the first n of them for any n.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.scoring.randomness import own_randomness
+from ganbench.seeds import derive, mix
+from ganbench.values import DataSpec, Latent, Sample
+
+CHUNK = 256
+"""Latents drawn from one seed; part of what a seed means, so never changed."""
+BLOCK = 64
+"""Latents given to a generator at once, whatever the batch size; divides `CHUNK`."""
+
+
+class SampleSource(Protocol):
+    """A set of samples to be scored."""
+
+    @property
+    def count(self) -> int | None:
+        """How many samples there are at most; None without limit."""
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """How the set came about, as JSON; the same for all sets that share a column of a table. N is not in it."""
+
+    def batches(self, n: int, batch_size: int) -> Iterator[Tensor]:
+        """Yield the first ``n`` stored samples in batches of ``batch_size``, the last one perhaps smaller.
+
+        Raises:
+            ValueError: the samples are not finite.
+        """
+
+
+def generated_rule(seed: int, weights: str = "ema", checkpoint: str = "last") -> dict[str, Any]:
+    """Return the rule by which sets for one table are made: the `provenance` of generators and of baselines alike.
+
+    It names no property of a single cell (a latent's width), or no two cells could share a column.
+    """
+    return {
+        "seed": seed,
+        "latents": f"the architecture's own distribution, {CHUNK} to a seed, indexed by sample",
+        "labels": "drawn from the training labels",
+        "weights": weights,
+        "checkpoint": checkpoint,
+    }
+
+
+@dataclass(frozen=True)
+class GeneratorSource:
+    """Samples of ``generator`` (in eval mode, on ``device``): an endless bank of latents, fixed by ``seed``.
+
+    Latents (and classes, drawn from ``labels``, the int64 (M,) training labels, or None for an unconditional
+    generator) come from a CPU generator seeded for each chunk. The generator runs in blocks of a fixed size under
+    global random state of its own, so neither the batch size nor what ran before changes a sample.
+
+    Raises:
+        ValueError: the generator is in training mode.
+    """
+
+    generator: nn.Module
+    latent: Latent
+    data: DataSpec
+    labels: Tensor | None
+    seed: int
+    device: torch.device
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.generator.training:
+            raise ValueError("samples are drawn from a generator in eval mode, and this one is in training mode")
+
+    @property
+    def count(self) -> int | None:
+        """None: a generator gives as many as one asks for."""
+        return None
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The ``details`` as given."""
+        return self.details
+
+    def batches(self, n: int, batch_size: int) -> Iterator[Tensor]:
+        """Yield the first ``n`` samples, stored, on the CPU.
+
+        Raises:
+            ValueError: the generator gives NaN or infinity, which uint8 would hide.
+        """
+        return _rebatched(self._blocks(n), batch_size)
+
+    def _blocks(self, n: int) -> Iterator[Tensor]:
+        base = derive(self.seed, "latents")
+        for start in range(0, n, BLOCK):
+            z, labels = self._latents(base, start // CHUNK)
+            offset = start % CHUNK
+            rows = slice(offset, offset + BLOCK)
+            with own_randomness(mix(base, start // CHUNK, offset), self.device), torch.no_grad():
+                made = self.generator(z[rows].to(self.device), None if labels is None else labels[rows].to(self.device))
+            images = made.images if isinstance(made, Sample) else made
+            broken = int((~torch.isfinite(images.flatten(1))).any(dim=1).sum())
+            if broken:
+                raise ValueError(
+                    f"the generator gave {broken} samples with NaN or infinity "
+                    f"among samples {start} to {start + len(images) - 1}"
+                )
+            yield self.data.encode(images)[: n - start].cpu()
+
+    def _latents(self, base: int, chunk: int) -> tuple[Tensor, Tensor | None]:
+        rng = torch.Generator().manual_seed(mix(base, chunk))
+        z = self.latent.draw(CHUNK, rng)
+        if self.labels is None:
+            return z, None
+        return z, self.labels.cpu()[torch.randint(len(self.labels), (CHUNK,), generator=rng)]
+
+
+@dataclass(frozen=True)
+class TensorSource:
+    """A set that exists: ``stored`` samples in a fixed order drawn from ``seed``.
+
+    The order matters where fewer are asked for than there are: the first n are then a random subset, also of a set
+    that is sorted by class. The first ``skip`` are left to somebody else.
+    """
+
+    stored: Tensor
+    details: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    skip: int = 0
+
+    @property
+    def count(self) -> int | None:
+        """How many samples the set holds beyond those skipped."""
+        return max(len(self.stored) - self.skip, 0)
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The ``details`` as given."""
+        return self.details
+
+    def batches(self, n: int, batch_size: int) -> Iterator[Tensor]:
+        """Yield the first ``n`` samples of the permuted set."""
+        rows = permutation(len(self.stored), self.seed)[self.skip : self.skip + n]
+        for start in range(0, len(rows), batch_size):
+            yield self.stored[rows[start : start + batch_size]]
+
+
+def permutation(n: int, seed: int) -> Tensor:
+    """Return the fixed order of ``n`` rows under ``seed``, int64 (n,): subsets are its first rows."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(derive(seed, "rows", n)))
+
+
+def _rebatched(blocks: Iterator[Tensor], batch_size: int) -> Iterator[Tensor]:
+    """Regroup ``blocks`` into batches of ``batch_size``, in order."""
+    held: list[Tensor] = []
+    for block in blocks:
+        held.append(block)
+        while sum(len(part) for part in held) >= batch_size:
+            joined = torch.cat(held)
+            yield joined[:batch_size]
+            held = [joined[batch_size:]]
+    if any(len(part) for part in held):
+        yield torch.cat(held)
