@@ -39,5 +39,5 @@ def summary(component: type) -> str:
     """Return the first line of the class's docstring, else of its module's, else ""."""
     for doc in (class_doc(component), module_doc(component)):
         if doc.strip():
-            return one_line(doc.strip().splitlines()[0])
+            return one_line(doc.strip().splitlines()[0]).replace("``", "`")
     return ""
