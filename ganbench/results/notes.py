@@ -1,0 +1,228 @@
+"""The sentences below a table: what its numbers were measured under, and how far they can be trusted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ganbench.results.outcome import Outcome
+from ganbench.results.summary import Column, Summary, detectable, score
+from ganbench.results.text import count, significant
+
+FEW_SEEDS = 5
+_ENVIRONMENT = ("device", "torch", "ganbench")
+_LISTED = 5
+UNSCORED = "`ganbench run` scores it without training"
+
+
+def notes(summaries: Sequence[Summary], outcomes: Sequence[Outcome], level: float) -> list[str]:
+    """Return what a reader must know about these summaries and the runs behind them."""
+    by_column: dict[Column, list[Summary]] = {}
+    for summary in summaries:
+        by_column.setdefault(summary.column, []).append(summary)
+    columns = list(by_column)
+    found = [
+        *_legend(by_column, level),
+        *_protocols(columns),
+        *_floors(columns),
+        *_detectable(by_column),
+        *_seeds(summaries),
+        *_lost(outcomes),
+        *_unmeasured(columns, outcomes),
+        *_smaller(columns, outcomes),
+        *_environments(outcomes),
+        *_two_protocols(columns),
+        *_unequal(outcomes),
+        *_marked(summaries),
+    ]
+    return [note for note in found if note]
+
+
+def _legend(by_column: Mapping[Column, Sequence[Summary]], level: float) -> list[str]:
+    summaries = [summary for rows in by_column.values() for summary in rows]
+    said = []
+    if any(summary.half_width is not None for summary in summaries):
+        said.append(f"mean ± half-width of the {100 * level:g} % interval over training seeds (Student t)")
+    if any(summary.diverged and summary.values for summary in summaries):
+        said.append("(mean): some runs diverged, the mean is that of the others")
+    if any(summary.best for summary in summaries):
+        said.append("bold: the best, and all that are not significantly worse (Welch t, Holm over all pairs, 5 %)")
+    elif any(summary.values for summary in summaries if summary.row.competes):
+        said.append("nothing is bold: a test wants two cells with two values each")
+    return ["; ".join(said)]
+
+
+def _protocols(columns: Iterable[Column]) -> list[str]:
+    """Say for each protocol what was compared with what, once for all the metrics that share it."""
+    groups: dict[str, list[str]] = {}
+    for column in columns:
+        if column.id:
+            groups.setdefault(_described(column), []).append(f"{column.metric} ({column.id[:8]})")
+    return [f"protocol: {described}: {', '.join(dict.fromkeys(names))}" for described, names in groups.items()]
+
+
+def _described(column: Column) -> str:
+    protocol = column.protocol
+    reference, generated, extractor = (_part(protocol, key) for key in ("reference", "generated", "extractor"))
+    generated_n, reference_n = _number(generated), _number(reference)
+    dataset = reference.get("dataset")
+    name = dataset.get("name") if isinstance(dataset, Mapping) else dataset
+    split = reference.get("split")
+    where = ", ".join([str(name or column.dataset), *([f"{split} split"] if split else [])])
+    network = extractor.get("name") or extractor.get("extractor") or "no extractor"
+    return f"{network}; {generated_n} generated against {reference_n} reference samples ({where})"
+
+
+def _part(protocol: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = protocol.get(key)
+    return value if isinstance(value, Mapping) else {} if value is None else {"name": value}
+
+
+def _number(part: Mapping[str, Any]) -> str:
+    for key in ("samples", "n", "count"):
+        if isinstance(part.get(key), int):
+            return f"{part[key]:,}"
+    return "an unrecorded number of"
+
+
+def _floors(columns: Iterable[Column]) -> list[str]:
+    said = []
+    for column in columns:
+        if column.floor and column.floor.get("value") is not None:
+            mark = " (extrapolated)" if column.floor.get("extrapolated") else ""
+            said.append(f"{column.metric} {significant(column.floor['value'], 3)}{mark}")
+    return [f"floor, real against real at this number of samples: {', '.join(dict.fromkeys(said))}"] if said else []
+
+
+def _detectable(by_column: Mapping[Column, Sequence[Summary]]) -> list[str]:
+    effects: dict[int, list[str]] = {}
+    for column, summaries in by_column.items():
+        found = detectable(summaries)
+        if found:
+            effects.setdefault(found.n, []).append(f"{column.metric} {found.kind} {significant(found.effect, 3)}")
+    return [
+        f"smallest effect that one comparison of two cells with {n} values each detects with power 0.8 "
+        f"(two-sided t, 5 %, before Holm): {', '.join(dict.fromkeys(said))}"
+        for n, said in sorted(effects.items())
+    ]
+
+
+def _seeds(summaries: Sequence[Summary]) -> list[str]:
+    planned = [summary.planned for summary in summaries if summary.row.competes and summary.planned]
+    if not planned or any(summary.seed is not None for summary in summaries) or min(planned) >= FEW_SEEDS:
+        return []
+    fewest = min(planned)
+    if fewest == 1:
+        return ["1 seed a cell: no interval and no test; differences between seeds are not seen at all"]
+    return [
+        f"{fewest} seeds a cell: only large differences can be told from chance; research takes {FEW_SEEDS} or more"
+    ]
+
+
+def _lost(outcomes: Sequence[Outcome]) -> list[str]:
+    """Name the runs that gave no score, by what became of them."""
+    said = []
+    for status, verb in (("diverged", "diverged"), ("failed", "failed"), ("interrupted", "were interrupted")):
+        lost = [outcome for outcome in outcomes if outcome.status == status]
+        if lost:
+            named = "; ".join(_why(outcome) for outcome in lost[:_LISTED])
+            more = f"; and {len(lost) - _LISTED} more" if len(lost) > _LISTED else ""
+            said.append(f"{len(lost)} of {len(outcomes)} runs {verb}: {named}{more}")
+    return said
+
+
+def _why(outcome: Outcome) -> str:
+    step = outcome.facts.get("step")
+    why = [f"at step {step}"] if step is not None else []
+    why += [outcome.reason] if outcome.reason else []
+    return f"{outcome.row.title} seed {outcome.seed}" + (f" ({', '.join(why)})" if why else "")
+
+
+def _unmeasured(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str]:
+    """Say which metrics gave no value on runs that were done, and why."""
+    why = Counter[str]()
+    for column in columns:
+        done = [outcome for outcome in outcomes if outcome.status == "done" and outcome.row.dataset == column.dataset]
+        for outcome in done:
+            status, value, reason = score(outcome, column)
+            if value is None and status == "unscored":
+                why[f"{column.metric} has not been measured ({UNSCORED})"] += 1
+            elif value is None:
+                why[f"{column.metric} {'is n/a' if status == 'skipped' else status}: {reason}"] += 1
+    said = [f"{what}: {number} {'run' if number == 1 else 'runs'}" for what, number in why.items()]
+    return [*said[:_LISTED], *([f"and {len(said) - _LISTED} more reasons"] if len(said) > _LISTED else [])]
+
+
+def _smaller(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str]:
+    """Say where a baseline was scored on another number of samples than the cells that it frames."""
+    said: dict[str, list[str]] = {}
+    for column in columns:
+        for outcome in (outcome for outcome in outcomes if outcome.row.dataset == column.dataset):
+            n = next((n for id, n in column.framing if (column.metric, id) in outcome.last), None)
+            if n is not None:
+                said.setdefault(f"{outcome.row.title} was scored on {n:,} samples", []).append(column.metric)
+    return [f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in said.items()]
+
+
+def _environments(outcomes: Sequence[Outcome]) -> list[str]:
+    mixed = []
+    for key in _ENVIRONMENT:
+        seen = Counter(str(outcome.environment[key]) for outcome in outcomes if outcome.environment.get(key))
+        if len(seen) > 1:
+            mixed.append(f"{key} " + ", ".join(f"{value} ({number} runs)" for value, number in sorted(seen.items())))
+    return [f"mixed environments, so speeds and last digits may differ for that reason: {'; '.join(mixed)}"] * bool(
+        mixed
+    )
+
+
+def _two_protocols(columns: Sequence[Column]) -> list[str]:
+    twice = Counter((column.dataset, column.metric) for column in columns if column.id)
+    names = [metric for (_, metric), number in twice.items() if number > 1]
+    if not names:
+        return []
+    return [
+        f"{', '.join(dict.fromkeys(names))} was scored under more than one protocol, and these are not comparable: "
+        "`ganbench run` with the same suite scores all its runs under the present one, without training them again"
+    ]
+
+
+def _unequal(outcomes: Sequence[Outcome]) -> list[str]:
+    """Say so where some runs were scored at their end and others earlier (snapshots round to whole batches)."""
+    shares = []
+    for outcome in outcomes:
+        total = outcome.facts.get("images_seen")
+        if outcome.status == "done" and outcome.records and total:
+            shares.append(max(record.images_seen for record in outcome.records) / total)
+    if not shares or max(shares) - min(shares) <= 0.05:
+        return []
+    return [
+        f"not all scores are of the end of training: the last snapshot scored lies between {100 * min(shares):.0f} % "
+        f"and {100 * max(shares):.0f} % of a run; `ganbench run` scores what is missing"
+    ]
+
+
+def _marked(summaries: Sequence[Summary]) -> list[str]:
+    rows = list(dict.fromkeys(summary.row for summary in summaries))
+    said = [
+        f"{row.title}: run although it is declared incompatible: {row.allowed_incompatible}"
+        for row in rows
+        if row.allowed_incompatible
+    ]
+    if any(row.old for row in rows):
+        said.append("old: runs that the suite no longer names, told apart by the hash of their configuration")
+    return said
+
+
+def speed(outcomes: Iterable[Outcome]) -> str:
+    """Return the mean images per second of the runs that were timed, or an empty text."""
+    rates = [rate for outcome in outcomes if (rate := outcome.facts.get("images_per_second"))]
+    return count(sum(rates) / len(rates)) if rates else ""
+
+
+def updates(outcomes: Iterable[Outcome]) -> str:
+    """Return the mean updates of discriminator and generator of the done runs, as ``D/G``, or an empty text."""
+    done = [outcome.facts for outcome in outcomes if outcome.status == "done" and "g_updates" in outcome.facts]
+    if not done:
+        return ""
+    return "/".join(count(sum(facts[key] for facts in done) / len(done)) for key in ("d_updates", "g_updates"))
