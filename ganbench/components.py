@@ -222,8 +222,13 @@ class FeatureNetwork(Protocol):
     where a metric's published name may be used: fid, is, kid mean one network with verified weights and nothing else.
     """
 
-    provenance: Mapping[str, Any]
-    canonical: bool
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What scores depend on, as JSON."""
+
+    @property
+    def canonical(self) -> bool:
+        """Whether published names may be used."""
 
     def __call__(self, stored: Tensor) -> Features:
         """Map stored samples (uint8 (N, C, H, W) or float32 (N, d)) to `Features`, without gradient."""
@@ -275,7 +280,8 @@ class Metric(Component, Protocol):
 
     ``needs`` is a subset of {"moments", "features", "logits"}; ``equal_n`` asks for equally many rows on both sides;
     ``published_name`` is the name (``fid``) under a canonical extractor whose weights have the SHA-256
-    ``published_weights``, with fields as in ``published_settings``. ``settings(rows=None)`` returns what the estimator
+    ``published_weights``, with fields as in ``published_settings``. ``standard`` puts it into suites that name no
+    metrics. ``settings(rows=None)`` returns what the estimator
     depends on (the fields where it is left out) when the smaller side has so many rows. ``floor`` says whether sampling
     alone gives a positive value ("bias"), zero ("zero") or nothing (None).
     """
@@ -305,6 +311,7 @@ TRAITS: Mapping[str, Any] = MappingProxyType(
         "published_weights": None,
         "published_settings": MappingProxyType({}),
         "floor": None,
+        "standard": False,
         "trained": False,
         "domains": None,
     }

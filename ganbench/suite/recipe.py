@@ -1,4 +1,4 @@
-"""The recipe: how a cell is trained. Every key that a component, a suite, an entry or a cell may set under ``recipe``."""
+"""The recipe: how a cell is trained. Every key that a component, a suite, an entry or a cell may set there."""
 
 from __future__ import annotations
 

@@ -1,0 +1,86 @@
+"""Precedence of the recipe: core < architecture < loss < regularizer < suite < entry < cell < command line.
+
+Every layer is checked for unknown keys where it stands, and the origin of every resolved value is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from ganbench.components import trait
+from ganbench.errors import SuiteError, did_you_mean
+from ganbench.suite.parameters import plain_sentence
+from ganbench.suite.recipe import Recipe
+from ganbench.suite.schema import CellRule
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One source of recipe keys; ``origin`` as people are told it."""
+
+    origin: str
+    values: Mapping[str, Any]
+
+
+def component_layers(
+    generator: Any, discriminator: Any, loss: Any, added: Sequence[Any], overridden: Iterable[str]
+) -> list[Layer]:
+    """Return the layers that components bring: architecture, loss, then regularizers and constraints as one.
+
+    Of a pair, the discriminator's architecture sets the ``d_`` keys and the generator's all others.
+
+    Raises:
+        SuiteError: two regularizers or constraints disagree on a key that nothing above (``overridden``) settles.
+    """
+    d_recipe, g_recipe = trait(discriminator, "recipe"), trait(generator, "recipe")
+    architecture = {key: value for key, value in g_recipe.items() if not key.startswith("d_")}
+    architecture |= {key: value for key, value in d_recipe.items() if key.startswith("d_")}
+    settled, together, owner = set(overridden), dict[str, Any](), dict[str, str]()
+    for component in added:
+        for key, value in trait(component, "recipe").items():
+            if key in together and together[key] != value and key not in settled:
+                raise SuiteError(
+                    f"{owner[key]!r} wants {key} = {together[key]!r}, {component.name!r} wants {value!r}; "
+                    f"set recipe.{key} in the suite to settle it"
+                )
+            together[key], owner[key] = value, component.name
+    return [
+        Layer(f"architecture {generator.name}", architecture),
+        Layer(f"loss {loss.name}", dict(trait(loss, "recipe"))),
+        *(Layer(f"regularizer {owner[key]}", {key: value}) for key, value in together.items()),
+    ]
+
+
+def matching(rules: Sequence[CellRule], labels: Mapping[str, str]) -> list[Layer]:
+    """Return the layers of the ``[[cell]]`` rules that match, in their order: a later one wins."""
+    layers = []
+    for number, rule in enumerate(rules, start=1):
+        wanted = {axis: (names,) if isinstance(names, str) else names for axis, names in rule.where.items()}
+        if all(labels[axis] in names for axis, names in wanted.items()):
+            layers.append(Layer(f"[[cell]] number {number}", rule.recipe))
+    return layers
+
+
+def resolve(layers: Sequence[Layer]) -> tuple[Recipe, dict[str, str]]:
+    """Return the recipe and, for each of its keys, the origin of its value.
+
+    Raises:
+        SuiteError: a layer has an unknown key, or the result is of the wrong type or out of range.
+    """
+    merged: dict[str, Any] = {}
+    origins = dict.fromkeys(Recipe.model_fields, "core")
+    for layer in layers:
+        for key, value in layer.values.items():
+            if key not in Recipe.model_fields:
+                raise SuiteError(f"{layer.origin}: unknown recipe key {key!r}{did_you_mean(key, Recipe.model_fields)}")
+            merged[key], origins[key] = value, layer.origin
+    try:
+        return Recipe.model_validate(merged), origins
+    except ValidationError as error:
+        location = error.errors()[0]["loc"]
+        key = str(location[0]) if location else ""
+        raise SuiteError(plain_sentence(error, f"recipe (from {origins.get(key, 'several layers')})")) from error

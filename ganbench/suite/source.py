@@ -1,0 +1,166 @@
+"""Where a suite comes from: a TOML file, a bundled suite by name, or the command line alone."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ganbench.catalog import Catalog
+from ganbench.errors import SuiteError, did_you_mean
+from ganbench.identity import digest
+from ganbench.suite.parameters import plain_sentence
+from ganbench.suite.schema import SuiteFile, known_keys
+from ganbench.suite.terms import parse_terms, parse_value
+
+DEFAULT_SUITE = "quickstart"
+DEFAULT_IMAGES = 100_000  # the budget of a suite that stands on the command line alone
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the command line says about a suite; empty where it says nothing."""
+
+    datasets: Sequence[str] = ()
+    architectures: Sequence[str] = ()
+    losses: Sequence[str] = ()
+    regularizers: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    extractor: str | None = None
+    seeds: str | None = None
+    budget: Mapping[str, float] = field(default_factory=dict)
+    settings: Sequence[str] = ()
+    """``key=value``, a dotted key of the suite file."""
+    name: str | None = None
+    force_extractor: bool = False
+    allow_incompatible: bool = False
+
+    @property
+    def stand_alone(self) -> bool:
+        """Whether they name a whole product, so that no suite file is needed."""
+        return bool(self.datasets and self.architectures and self.losses)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A suite as asked for: the validated file, recipe keys of the command line, the text it came from, if any."""
+
+    suite: SuiteFile
+    overrides: Mapping[str, Any]
+    text: str | None = None
+
+
+def read_request(source: str | None, flags: Flags, catalog: Catalog) -> Request:
+    """Return the suite that ``source`` (a file, a bundled name, or None) and ``flags`` ask for.
+
+    Raises:
+        SuiteError: the file is missing, not TOML, or says what it may not; a flag is malformed.
+    """
+    text, where = None, "command line"
+    if source is None and flags.stand_alone:
+        table: dict[str, Any] = {"budget": {"images": DEFAULT_IMAGES}}
+    else:
+        text, where, table = _read_file(source or DEFAULT_SUITE, catalog)
+    table, overrides = _apply(table, flags)
+    if "name" not in table:
+        table["name"] = _stand_alone_name(table, overrides)
+    return Request(validate(table, where), overrides, text)
+
+
+def validate(table: Mapping[str, Any], where: str) -> SuiteFile:
+    """Return the suite that ``table`` describes. Raises SuiteError with the first mistake, naming its key."""
+    try:
+        return SuiteFile.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            *path, key = first["loc"]
+            place = f" in [{'.'.join(str(part) for part in path)}]" if path else ""
+            message = f"{where}: unknown key {str(key)!r}{place}{did_you_mean(str(key), known_keys(path))}"
+            raise SuiteError(message) from error
+        if first["type"] == "missing":
+            message = f"{where}: the key {'.'.join(str(part) for part in first['loc'])!r} is missing"
+            raise SuiteError(message) from error
+        raise SuiteError(plain_sentence(error, where)) from error
+
+
+def _read_file(source: str, catalog: Catalog) -> tuple[str, str, dict[str, Any]]:
+    path = Path(source)
+    if path.suffix != ".toml" and not path.is_file():
+        path = catalog.suite(source).path
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SuiteError(f"cannot read the suite {path}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError(f"{path} is not TOML: {error}") from error
+    table.setdefault("name", path.stem)
+    return text, str(path), table
+
+
+def _apply(table: dict[str, Any], flags: Flags) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the table with the flags applied, and the recipe keys among ``--set``, which win over everything."""
+    axes = {"dataset": flags.datasets, "architecture": flags.architectures, "loss": flags.losses}
+    plurals = {"dataset": "datasets", "architecture": "architectures", "loss": "losses"}
+    for kind, texts in axes.items():
+        if texts:
+            table.pop(plurals[kind], None)
+            table[kind] = [term.as_table() for text in texts for term in parse_terms(text)]
+    if flags.regularizers:
+        terms = [term for text in flags.regularizers for term in parse_terms(text)]
+        table["regularizers"] = [*table.get("regularizers", ()), *(term.as_table() for term in terms)]
+    scoring = dict(table.get("scoring", {}))
+    if flags.metrics:
+        scoring["metrics"] = [name.strip() for text in flags.metrics for name in text.split(",") if name.strip()]
+    if flags.extractor:
+        scoring["extractor"] = flags.extractor
+    if flags.force_extractor:
+        scoring["force"] = True
+    if scoring:
+        table["scoring"] = scoring
+    if flags.seeds is not None:
+        table["seeds"] = _seeds(flags.seeds)
+    if flags.budget:
+        table["budget"] = dict(flags.budget)
+    if flags.allow_incompatible:
+        table["allow_incompatible"] = True
+    if flags.name:
+        table["name"] = flags.name
+    return table, _settings(table, flags.settings)
+
+
+def _settings(table: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key:
+            raise SuiteError(f"cannot read --set {setting!r}; write --set key=value, as in recipe.g_lr=1e-4")
+        *path, last = key.strip().split(".")
+        if path == ["recipe"]:
+            overrides[last] = parse_value(text)
+            continue
+        place = table
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise SuiteError(f"--set {setting!r}: {part} is no table of the suite")
+        place[last] = parse_value(text)
+    return overrides
+
+
+def _seeds(text: str) -> Any:
+    value = parse_value(text if "," not in text or text.startswith("[") else f"[{text}]")
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _stand_alone_name(table: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
+    first = table["dataset"][0]["name"]
+    return f"{first}-{digest([table, overrides])[:8]}"
