@@ -158,7 +158,7 @@ def readable(card: Mapping[str, Any]) -> str:
             f"- Accuracy on {test['images']} images that it has not seen (split {' and '.join(test['splits'])}): "
             f"{test['accuracy']:.4f}.",
             f"- File: {card['bytes']} bytes, SHA-256 `{card['sha256']}`.",
-            f"- Versions: {', '.join(f'{name} {number}' for name, number in card['versions'].items())}.",
+            f"- Versions: {', '.join(f'{name} {number}' for name, number in sorted(card['versions'].items()))}.",
             "",
             "Confusion matrix (row: true class, column: predicted):",
             "",

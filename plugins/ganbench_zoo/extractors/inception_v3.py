@@ -91,12 +91,13 @@ def _build(path: Path) -> nn.Module:
 
     try:
         torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity itself would run any pickle
+    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(f"inception_v3: {path} is no file of torch weights (a state dict of tensors)") from error
+    try:
         module: nn.Module = create_feature_extractor(
             "inception-v3-compat", list(LAYERS), cuda=False, verbose=False, feature_extractor_weights_path=str(path)
         )
-    except (pickle.UnpicklingError, EOFError, OSError) as error:
-        raise ValueError(f"inception_v3: {path} is no file of torch weights (state dict of tensors)") from error
-    except (RuntimeError, TypeError, KeyError, AttributeError) as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"inception_v3: {path} does not hold this network's weights: {_first(error)}") from error
     return module
 
