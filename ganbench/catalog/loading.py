@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -84,7 +84,7 @@ class _Found:
         suites = self._without_clashes(self.suites, lambda suite: ("suite", suite.name), lambda suite: suite.path)
         entries.sort(key=lambda entry: (order.index(entry.kind), entry.name))
         usable = {(entry.kind, entry.name): entry for entry in entries}
-        faults = (replace(f, names=tuple(name for name in f.names if name not in usable)) for f in self.faults)
+        faults = (replace(fault, names=_taken_away(fault, usable)) for fault in self.faults)
         by_name = {suite.name: suite for suite in sorted(suites, key=lambda suite: suite.name)}
         return Catalog(MappingProxyType(usable), MappingProxyType(by_name), tuple(faults))
 
@@ -120,7 +120,7 @@ class _Found:
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
         with _Isolated(self, source, "register", kinds):
-            manager.register(alone)
+            manager.register(alone, name=source.where)
             with _Isolated(self, source, "call", kinds):
                 results = getattr(manager.hook, hook)()
                 returned = results[0] if results else None
@@ -214,6 +214,14 @@ class _Isolated:
         reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
         self.found.fault(self.source.where, self.stage, reason, names, _traceback(error))
         return True
+
+
+def _taken_away(fault: Fault, usable: Mapping[tuple[str, str], Entry]) -> tuple[tuple[str, str], ...]:
+    """Return the names that ``fault`` makes unusable; those read from source are guesses, and wrong where one works."""
+    if fault.stage in ("check", "clash"):
+        return tuple(pair for pair in fault.names if pair not in usable)
+    working = {name for _, name in usable}
+    return tuple((kind, name) for kind, name in fault.names if name not in working)
 
 
 def _place(source: Source, offered: Any) -> str:

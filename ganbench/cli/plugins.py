@@ -56,14 +56,14 @@ def _lines(catalog: Catalog, with_traceback: bool) -> Iterator[str]:
 
 def _rows(rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
     """Yield the rows in columns; an origin too wide for its column stands on a line of its own below."""
-    for origin_fits in (True, False):
-        group = [row for row in rows if (len(row[1]) <= _NARROW_ORIGIN) == origin_fits]
-        if origin_fits:
-            yield from columns(group, [20, _NARROW_ORIGIN, 26])
-            continue
-        for name, origin, paper, summary in group:
-            yield from columns([(name, paper, summary)], [max(20, len(name)), 26])
-            yield f"    from {origin}"
+    shown, widest = [], 0
+    for name, origin, paper, summary in rows:
+        if len(origin) <= _NARROW_ORIGIN:
+            shown.append((name, origin, paper, summary))
+            widest = max(widest, len(origin))
+        else:
+            shown += [(name, "", paper, summary), ("", origin, "", "")]
+    yield from columns(shown, [24, widest, 26])
 
 
 def _fault_lines(fault: Fault, with_traceback: bool) -> Iterator[str]:
