@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganbench.results.notes import notes, speed, updates
-from ganbench.results.outcome import AXES, Outcome, Row
+from ganbench.results.notes import notes
+from ganbench.results.outcome import AXES, Outcome, Row, by_row, mean_fact
 from ganbench.results.summary import Column, Summary
-from ganbench.results.text import ARROWS, significant, with_interval
+from ganbench.results.text import ARROWS, count, significant, with_interval
 
 _SHORT_REASON = 24
 
@@ -80,10 +80,11 @@ def _list(content: Content, summaries: Sequence[Summary], what: str) -> Block:
     for summary in summaries:
         lines.setdefault((summary.row, summary.seed), {})[summary.column] = summary
     lead = next((column for column in shown if column.metric in content.sort_metrics), shown[0])
+    grouped = by_row(content.outcomes)
     footnotes: list[str] = []
     body = []
     for (row, seed), cells in sorted(lines.items(), key=_order(content, lead)):
-        runs = [run for run in content.outcomes if run.row == row and seed in (None, run.seed)]
+        runs = [run for run in grouped.get(row, []) if seed in (None, run.seed)]
         done = sum(run.status == "done" for run in runs)
         rank = cells[lead].rank if lead in cells else None
         labels = [Entry(label(next(iter(cells.values())), axis)) for axis in content.rows]
@@ -92,8 +93,9 @@ def _list(content: Content, summaries: Sequence[Summary], what: str) -> Block:
         ]
         body.append((*labels, Entry("" if rank is None else str(rank), numeric=True), *values, *_cost(runs, done)))
     names = [_heading(column, shown) for column in shown]
-    header = (*content.rows, f"rank by {lead.metric}", *names, "runs", "diverged", "images/s", "updates D/G")
-    return Block(content.title(what), header, tuple(body), content.below(summaries, footnotes))
+    header = (*content.rows, "rank", *names, "runs", "diverged", "images/s", "updates D/G")
+    ranked = f"rank by {lead.metric}; a cell with diverged runs stands behind all without"
+    return Block(content.title(what), header, tuple(body), (*content.below(summaries, footnotes), ranked))
 
 
 def _heading(column: Column, shown: Sequence[Column]) -> str:
@@ -126,8 +128,10 @@ def _natural(content: Content, summary: Summary) -> tuple[Any, ...]:
 
 def _cost(runs: Sequence[Outcome], done: int) -> tuple[Entry, ...]:
     diverged = sum(run.status == "diverged" for run in runs)
-    said = (f"{done}/{len(runs)}", str(diverged), speed(runs), updates(runs)) if runs else ("", "", "", "")
-    return tuple(Entry(part, numeric=True) for part in said)
+    speed, *updates = (mean_fact(runs, name) for name in ("images_per_second", "d_updates", "g_updates"))
+    moved = "/".join("" if value is None else count(value) for value in updates)
+    said = (f"{done}/{len(runs)}", str(diverged), "" if speed is None else count(speed), moved.strip("/"))
+    return tuple(Entry(part, numeric=True) for part in (said if runs else [""] * 4))
 
 
 def pivots(content: Content) -> list[Block]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ganbench.results.outcome import Outcome
 from ganbench.results.summary import Column, Summary, detectable, score
-from ganbench.results.text import count, significant
+from ganbench.results.text import significant
 
 FEW_SEEDS = 5
 _ENVIRONMENT = ("device", "torch", "ganbench")
@@ -89,9 +89,10 @@ def _number(part: Mapping[str, Any]) -> str:
 def _floors(columns: Iterable[Column]) -> list[str]:
     said = []
     for column in columns:
-        if column.floor and column.floor.get("value") is not None:
+        value = column.floor.get("value") if column.floor else None
+        if column.floor and isinstance(value, int | float):
             mark = " (extrapolated)" if column.floor.get("extrapolated") else ""
-            said.append(f"{column.metric} {significant(column.floor['value'], 3)}{mark}")
+            said.append(f"{column.metric} {significant(value, 3)}{mark}")
     return [f"floor, real against real at this number of samples: {', '.join(dict.fromkeys(said))}"] if said else []
 
 
@@ -126,17 +127,26 @@ def _lost(outcomes: Sequence[Outcome]) -> list[str]:
     for status, verb in (("diverged", "diverged"), ("failed", "failed"), ("interrupted", "were interrupted")):
         lost = [outcome for outcome in outcomes if outcome.status == status]
         if lost:
-            named = "; ".join(_why(outcome) for outcome in lost[:_LISTED])
-            more = f"; and {len(lost) - _LISTED} more" if len(lost) > _LISTED else ""
-            said.append(f"{len(lost)} of {len(outcomes)} runs {verb}: {named}{more}")
+            named = [_why(*group) for group in _alike(lost).items()]
+            more = [f"and {len(named) - _LISTED} cells more"] if len(named) > _LISTED else []
+            said.append(f"{len(lost)} of {len(outcomes)} runs {verb}: {'; '.join(named[:_LISTED] + more)}")
     return said
 
 
-def _why(outcome: Outcome) -> str:
-    step = outcome.facts.get("step")
-    why = [f"at step {step}"] if step is not None else []
-    why += [outcome.reason] if outcome.reason else []
-    return f"{outcome.row.title} seed {outcome.seed}" + (f" ({', '.join(why)})" if why else "")
+def _alike(outcomes: Iterable[Outcome]) -> dict[tuple[str, str], list[Outcome]]:
+    """Return the runs of each row that ended for the same reason."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.row.title, outcome.reason or ""), []).append(outcome)
+    return groups
+
+
+def _why(key: tuple[str, str], runs: Sequence[Outcome]) -> str:
+    title, reason = key
+    steps = [f"{step:,.0f}" for run in runs if (step := run.fact("step")) is not None]
+    why = ", ".join(filter(None, (f"at step {', '.join(steps)}" if steps else "", reason)))
+    seeds = ", ".join(str(run.seed) for run in runs)
+    return f"{title} seed{'s' if len(runs) > 1 else ''} {seeds}" + (f" ({why})" if why else "")
 
 
 def _unmeasured(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str]:
@@ -191,7 +201,7 @@ def _unequal(outcomes: Sequence[Outcome]) -> list[str]:
     """Say so where some runs were scored at their end and others earlier (snapshots round to whole batches)."""
     shares = []
     for outcome in outcomes:
-        total = outcome.facts.get("images_seen")
+        total = outcome.fact("images_seen")
         if outcome.status == "done" and outcome.records and total:
             shares.append(max(record.images_seen for record in outcome.records) / total)
     if not shares or max(shares) - min(shares) <= 0.05:
@@ -212,17 +222,3 @@ def _marked(summaries: Sequence[Summary]) -> list[str]:
     if any(row.old for row in rows):
         said.append("old: runs that the suite no longer names, told apart by the hash of their configuration")
     return said
-
-
-def speed(outcomes: Iterable[Outcome]) -> str:
-    """Return the mean images per second of the runs that were timed, or an empty text."""
-    rates = [rate for outcome in outcomes if (rate := outcome.facts.get("images_per_second"))]
-    return count(sum(rates) / len(rates)) if rates else ""
-
-
-def updates(outcomes: Iterable[Outcome]) -> str:
-    """Return the mean updates of discriminator and generator of the done runs, as ``D/G``, or an empty text."""
-    done = [outcome.facts for outcome in outcomes if outcome.status == "done" and "g_updates" in outcome.facts]
-    if not done:
-        return ""
-    return "/".join(count(sum(facts[key] for facts in done) / len(done)) for key in ("d_updates", "g_updates"))

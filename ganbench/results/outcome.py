@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -60,6 +60,11 @@ class Outcome:
     environment: Mapping[str, Any] = field(default_factory=dict)
     records: tuple[Record, ...] = ()
 
+    def fact(self, name: str) -> float | None:
+        """Return a number out of run.json, or None where it holds none of this name."""
+        value = self.facts.get(name)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
     @property
     def last(self) -> dict[tuple[str, str], Record]:
         """The records at the last snapshot, by metric and protocol id."""
@@ -99,6 +104,20 @@ def gather(store: Store, plan: Plan, everything: bool = False) -> tuple[list[Row
     return rows, outcomes
 
 
+def mean_fact(runs: Iterable[Outcome], name: str) -> float | None:
+    """Return the mean of a number of run.json over the runs that are done and have it."""
+    values = [value for run in runs if run.status == "done" and (value := run.fact(name)) is not None]
+    return sum(values) / len(values) if values else None
+
+
+def by_row(outcomes: Iterable[Outcome]) -> dict[Row, list[Outcome]]:
+    """Return the outcomes of each row that has any."""
+    found: dict[Row, list[Outcome]] = {}
+    for outcome in outcomes:
+        found.setdefault(outcome.row, []).append(outcome)
+    return found
+
+
 def _outcome(row: Row, seed: int, folder: RunFolder) -> Outcome:
     facts = folder.status()
     if facts is None:
@@ -118,9 +137,9 @@ def _outcome(row: Row, seed: int, folder: RunFolder) -> Outcome:
 def _hidden(folder: RunFolder) -> Outcome:
     """Return the outcome of a run that the plan does not name, labelled as its own configuration has it."""
     described = folder.config() or {}
-    labels = described.get("labels") or {}
-    configuration = {key: value for key, value in (described.get("config") or {}).items() if key != "seed"}
-    loss = labels.get("loss")
+    labels, configuration = (dict(described.get(key) or {}) for key in ("labels", "config"))
+    configuration.pop("seed", None)
+    loss, seed = labels.get("loss"), described.get("seed")
     row = Row(
         dataset=str(labels.get("dataset") or "unknown"),
         architecture=str(labels.get("architecture") or labels.get("baseline") or "unknown"),
@@ -128,4 +147,4 @@ def _hidden(folder: RunFolder) -> Outcome:
         kind="cell" if loss else "baseline",
         old=digest(configuration)[:6],
     )
-    return _outcome(row, int(described.get("seed") or 0), folder)
+    return _outcome(row, seed if isinstance(seed, int) else 0, folder)

@@ -5,6 +5,7 @@ Labels belong to the plan, not to a run: two suites, or two versions of one, may
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -114,4 +115,8 @@ def _cell(row: Mapping[str, Any]) -> PlannedCell:
 
 
 def _runs(row: Mapping[str, Any]) -> dict[int, str]:
-    return {int(seed): str(run) for seed, run in row["runs"].items()}
+    runs = {int(seed): str(run) for seed, run in row["runs"].items()}
+    bad = [run for run in runs.values() if not re.fullmatch(r"\w[\w.+-]*", run)]
+    if bad:
+        raise ValueError(f"{bad[0]!r} is no training id")
+    return runs

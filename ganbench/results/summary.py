@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ganbench.errors import ResultsError
-from ganbench.results.outcome import Outcome, Row
+from ganbench.results.outcome import Outcome, Row, by_row
 from ganbench.results.plan import Plan
 from ganbench.results.statistics import Detectable, Direction, Scale, best_set, detectable_ratio, mean_interval, ranks
 
@@ -97,9 +97,8 @@ def columns(
             metrics += sorted({metric for metric, _ in (*cells, *baselines)} - set(metrics))
         for metric in metrics:
             ids = [id for name, id in cells if name == metric and (not current or id in current)]
-            framing = [id for name, id in baselines if name == metric]
-            if not ids:
-                ids = [id for id in framing if not current or id in current][:1]
+            framing = [id for name, id in baselines if name == metric and (not current or id in current)]
+            ids = ids or framing[:1]
             found += [_column(dataset, metric, id, framing, protocols) for id in ids] or [Column(dataset, metric)]
     return found
 
@@ -121,7 +120,7 @@ def _column(dataset: str, metric: str, id: str, framing: Sequence[str], protocol
         ),
         direction=entry["direction"],
         scale=entry["scale"],
-        floor=entry.get("floor"),
+        floor=floor if isinstance(floor := entry.get("floor"), Mapping) else None,
         protocol=entry.get("protocol") or {},
     )
 
@@ -154,15 +153,13 @@ def summarise(
     rows: Sequence[Row], outcomes: Sequence[Outcome], wanted: Sequence[Column], by_seed: bool, level: float
 ) -> list[Summary]:
     """Return a summary for each row (with ``by_seed``: each run) and each column of its data set, ranked."""
-    runs: dict[Row, list[Outcome]] = {row: [] for row in rows}
-    for outcome in outcomes:
-        runs[outcome.row].append(outcome)
-    found = []
+    runs, found = by_row(outcomes), []
     for column in wanted:
         here = []
         for row in (row for row in rows if row.dataset == column.dataset):
-            groups = [[outcome] for outcome in runs[row]] if by_seed else []
-            here += [_summary(row, column, group, by_seed, level) for group in groups or [runs[row]]]
+            group = runs.get(row, [])
+            parts = [[outcome] for outcome in group] if by_seed and group else [group]
+            here += [_summary(row, column, part, by_seed, level) for part in parts]
         found += _ranked(here, column)
     return found
 

@@ -13,7 +13,7 @@ from typing import Any
 from ganbench.errors import ResultsError, did_you_mean
 from ganbench.results import render
 from ganbench.results.grid import Block, Content, lists, pivots
-from ganbench.results.outcome import AXES, Outcome, gather
+from ganbench.results.outcome import AXES, Outcome, by_row, gather, mean_fact
 from ganbench.results.store import Store
 from ganbench.results.summary import Column, Summary, columns, summarise
 
@@ -82,7 +82,8 @@ def build(store: Store, options: TableOptions | None = None) -> Table:
         outcomes=tuple(outcomes),
     )
     blocks = pivots(content) if col_axes else lists(content)
-    long = tuple(_long(summary, outcomes, options.level) for summary in summaries)
+    runs = by_row(outcomes)
+    long = tuple(_long(summary, runs.get(summary.row, []), options.level) for summary in summaries)
     return Table(plan.suite, options.level, tuple(blocks), long)
 
 
@@ -125,11 +126,10 @@ def _axes(options: TableOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return rows, options.cols
 
 
-def _long(summary: Summary, outcomes: Sequence[Outcome], level: float) -> dict[str, Any]:
-    """Return one line of the long form; costs are means over the runs that have them."""
+def _long(summary: Summary, runs: Sequence[Outcome], level: float) -> dict[str, Any]:
+    """Return one line of the long form; costs are means over the runs of the row that are done."""
     row, column = summary.row, summary.column
-    runs = [run.facts for run in outcomes if run.row == row and summary.seed in (None, run.seed)]
-    costs = {name: [facts[name] for facts in runs if isinstance(facts.get(name), int | float)] for name in _FACTS}
+    meant = [run for run in runs if summary.seed in (None, run.seed)]
     return {
         "dataset": row.dataset,
         "architecture": row.architecture,
@@ -151,5 +151,5 @@ def _long(summary: Summary, outcomes: Sequence[Outcome], level: float) -> dict[s
         "rank": summary.rank,
         "best": summary.best,
         "reason": summary.reason,
-        **{name: sum(values) / len(values) if values else None for name, values in costs.items()},
+        **{name: mean_fact(meant, name) for name in _FACTS},
     }
