@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganbench.components import Extractor, FeatureNetwork, Metric, trait
-from ganbench.errors import ExtractorUnavailable, GanbenchError
-from ganbench.scoring.extract import CAP, extract
+from ganbench.components import Metric, trait
+from ganbench.errors import GanbenchError
+from ganbench.scoring.extract import extract
 from ganbench.scoring.neighbours import Context
 from ganbench.scoring.provenance import (
     Rows,
@@ -25,52 +25,19 @@ from ganbench.scoring.provenance import (
 )
 from ganbench.scoring.randomness import own_randomness
 from ganbench.scoring.reference import ReferenceCache, content_hash
+from ganbench.scoring.request import (
+    Score,
+    ScoringSettings,
+    Status,
+    Subject,
+    check_extractor,
+    check_sizes,
+    load_network,
+)
 from ganbench.scoring.sample import SampleSource, TensorSource
-from ganbench.values import DataSpec, FeatureStore, Images
+from ganbench.values import FeatureStore
 
-Status = Literal["done", "failed", "skipped"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One measured value: ``metric`` is the full name, ``value`` is a number only where ``status`` is "done"."""
-
-    metric: str
-    value: float | None
-    status: Status
-    reason: str | None
-    protocol: str
-
-
-@dataclass(frozen=True)
-class ScoringSettings:
-    """What to measure: ``metrics`` as (requested name, metric) pairs, on ``samples`` generated samples each.
-
-    ``forced`` lets an extractor see data of a domain that it was not made for. ``batch_size`` changes no score.
-    """
-
-    metrics: tuple[tuple[str, Metric], ...]
-    extractor: Extractor
-    samples: int
-    seed: int = 0
-    forced: bool = False
-    cap: int = CAP
-    batch_size: int = 128
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The real data that scores refer to: the split that a GAN trains on and the split that it is compared with.
-
-    ``dataset`` is the label in tables, ``provenance`` the dataset's name, parameters, split and content hash as JSON.
-    """
-
-    dataset: str
-    domain: str
-    data: DataSpec
-    train: Images
-    reference: Images
-    provenance: Mapping[str, Any]
+__all__ = ["Evaluator", "Score", "ScoringSettings", "Subject"]
 
 
 class Evaluator:
@@ -86,10 +53,10 @@ class Evaluator:
     def __init__(
         self, settings: ScoringSettings, subject: Subject, device: torch.device, cache: ReferenceCache | None = None
     ) -> None:
-        _check_sizes(settings, subject)
+        check_sizes(settings, subject)
         self._settings, self._subject, self._device, self._cache = settings, subject, device, cache
-        self._forced = _check_extractor(settings, subject)
-        self._network = _load(settings.extractor, device)
+        self._forced = check_extractor(settings, subject)
+        self._network = load_network(settings.extractor, device)
         self._needs = frozenset[str]().union(*(metric.needs for _, metric in settings.metrics))
         self._stores: dict[tuple[str, int, int], FeatureStore] = {}
         self._hashes: dict[str, str] = {}
@@ -177,15 +144,7 @@ class Evaluator:
     def _extract(self, source: SampleSource, n: int) -> FeatureStore:
         settings = self._settings
         with own_randomness(settings.seed, self._device):
-            return extract(
-                source,
-                self._network,
-                self._needs,
-                n,
-                batch_size=settings.batch_size,
-                cap=settings.cap,
-                device=self._device,
-            )
+            return extract(source, self._network, self._needs, n, batch_size=settings.batch_size, cap=settings.cap)
 
     def _real(self, split: str, start: int, stop: int) -> FeatureStore:
         """Return the features of rows ``start`` to ``stop`` of a permuted real split: "train" or "reference"."""
@@ -262,7 +221,7 @@ class Evaluator:
         return {"value": value * ratio, "extrapolated": not exact}
 
     def _disjoint(self, rows: Rows) -> tuple[FeatureStore, FeatureStore] | None:
-        """Return two disjoint real sets, in size as near to ``rows`` as the data allow; None where there are too few."""
+        """Return two disjoint real sets, as near to ``rows`` in size as the data allow; None if too few."""
         train, reference = self._subject.train.pixels, self._subject.reference.pixels
         if len(train) and self._content("train", train) != self._content("reference", reference):
             n = min(rows.generated, len(train))
@@ -271,42 +230,6 @@ class Evaluator:
         if half == 0:
             return None
         return self._real("reference", 0, half), self._real("reference", half, 2 * half)
-
-
-def _check_sizes(settings: ScoringSettings, subject: Subject) -> None:
-    if settings.samples < 1:
-        raise GanbenchError(f"scoring asks for {settings.samples} samples; at least one is needed")
-    if len(subject.reference) == 0:
-        raise GanbenchError(f"dataset {subject.dataset!r} has an empty reference split, so nothing can be scored")
-
-
-def _check_extractor(settings: ScoringSettings, subject: Subject) -> bool:
-    """Return whether the extractor had to be forced onto this data.
-
-    Raises:
-        ExtractorUnavailable: it cannot be given samples of this shape, or refuses the domain.
-    """
-    extractor = settings.extractor
-    reason = extractor.accepts(subject.data)
-    if reason:
-        raise ExtractorUnavailable(f"extractor {extractor.name!r} cannot be given {subject.dataset!r}: {reason}")
-    domains = trait(extractor, "domains")
-    if domains is None or subject.domain in domains:
-        return False
-    if not settings.forced:
-        raise ExtractorUnavailable(
-            f"extractor {extractor.name!r} was made for {', '.join(sorted(domains))} and {subject.dataset!r} is "
-            f"{subject.domain}; choose another extractor, or force it and its scores are named so"
-        )
-    return True
-
-
-def _load(extractor: Extractor, device: torch.device) -> FeatureNetwork:
-    try:
-        with own_randomness(0, device):
-            return extractor.load(device)
-    except ValueError as error:
-        raise ExtractorUnavailable(f"extractor {extractor.name!r} cannot be loaded: {error}") from error
 
 
 def _first(store: FeatureStore, rows: int) -> FeatureStore:

@@ -14,7 +14,7 @@ CAP = 50_000
 """Rows of features and logits kept at most; moments are over all rows."""
 
 
-def extract(  # noqa: PLR0913 - the source, the network and what to keep of one pass
+def extract(
     source: SampleSource,
     network: FeatureNetwork,
     needs: frozenset[str],
@@ -22,12 +22,11 @@ def extract(  # noqa: PLR0913 - the source, the network and what to keep of one 
     *,
     batch_size: int = 128,
     cap: int = CAP,
-    device: torch.device | None = None,
 ) -> FeatureStore:
     """Give the first ``n`` samples of ``source`` to ``network`` and keep what ``needs`` names.
 
     ``needs`` is a subset of {"moments", "features", "logits"}; features and logits are kept for the first ``cap``
-    finite rows. Memory does not grow with ``n`` beyond that. Batches go to ``device`` (the network's).
+    finite rows. Memory does not grow with ``n`` beyond that.
 
     Raises:
         ValueError: the source has fewer samples, its samples are not finite, or the network's answer has no meaning.
@@ -36,7 +35,7 @@ def extract(  # noqa: PLR0913 - the source, the network and what to keep of one 
     moments, features, logits = Moments(), _Rows(min(n, cap)), _Rows(min(n, cap))
     with torch.no_grad():
         for batch in source.batches(n, batch_size):
-            given = network(batch if device is None else batch.to(device))
+            given = network(batch)
             finite = _finite(given, len(batch))
             seen += len(batch)
             nonfinite += len(batch) - int(finite.sum())

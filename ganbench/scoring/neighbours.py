@@ -1,4 +1,4 @@
-"""k-nearest-neighbour balls of two equally large sets, in blocks: precision, recall, density and coverage count them."""
+"""k-nearest-neighbour balls of two equally large sets, in blocks, for precision, recall, density, coverage."""
 
 from __future__ import annotations
 

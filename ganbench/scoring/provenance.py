@@ -18,7 +18,7 @@ PUBLISHED_SAMPLES = 50_000
 """Generated samples that a bare published name stands for."""
 
 
-def resolve_metric(requested: str, metrics: Iterable[type]) -> tuple[type, dict[str, Any]]:
+def resolve_metric(requested: str, metrics: Iterable[type[Metric]]) -> tuple[type[Metric], dict[str, Any]]:
     """Find the metric class that ``requested`` names, by its own name or by its published one.
 
     Returns the class and the parameters that the name implies: a published name fixes the published estimator
@@ -26,16 +26,23 @@ def resolve_metric(requested: str, metrics: Iterable[type]) -> tuple[type, dict[
 
     Raises:
         UnknownComponent: no class has this name.
+        GanbenchError: two classes claim it.
     """
-    known: dict[str, tuple[type, dict[str, Any]]] = {}
+    claims: dict[str, list[tuple[type[Metric], dict[str, Any]]]] = {}
     for metric in metrics:
-        published = trait(metric, "published_name")
-        if published:
-            known.setdefault(published, (metric, dict(trait(metric, "published_settings"))))
-        known[trait(metric, "name")] = (metric, {})
-    if requested not in known:
-        raise UnknownComponent(f"unknown metric {requested!r}{did_you_mean(requested, known)}")
-    return known[requested]
+        claims.setdefault(metric.name, []).append((metric, {}))
+        name = trait(metric, "published_name")
+        if name and name != metric.name:
+            claims.setdefault(name, []).append((metric, dict(trait(metric, "published_settings"))))
+    found = claims.get(requested, [])
+    if not found:
+        raise UnknownComponent(f"unknown metric {requested!r}{did_you_mean(requested, claims)}")
+    if len(found) > 1:
+        raise GanbenchError(
+            f"metric {requested!r} is claimed by {' and '.join(cls.__qualname__ for cls, _ in found)}; "
+            f"ask for one by its own name"
+        )
+    return found[0]
 
 
 def published(metric: Metric, network: FeatureNetwork) -> str | None:

@@ -29,7 +29,7 @@ def content_hash(stored: Tensor) -> str:
     stored = stored.detach().cpu().contiguous()
     head = f"{stored.dtype} {tuple(stored.shape)} ".encode()
     sha = hashlib.sha256(head)
-    sha.update(memoryview(stored.flatten().view(torch.uint8).numpy()))
+    sha.update(stored.flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

@@ -1,0 +1,171 @@
+"""The reference cache: exact round trips, a miss for any change, no tampered file, many processes at once."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ganbench import FeatureStore, GanbenchError
+from ganbench.scoring.reference import ReferenceCache, content_hash, default_folder
+
+KEY = {"content": "abc", "extractor": {"name": "projection", "weights_sha256": "1"}, "rows": [0, 30], "cap": 50}
+
+
+@pytest.fixture
+def features(store) -> FeatureStore:
+    rng = torch.Generator().manual_seed(3)
+    return store(torch.randn(30, 4, generator=rng), torch.randn(30, 5, generator=rng))
+
+
+def refuse() -> FeatureStore:
+    raise AssertionError("computed although it is cached")
+
+
+def rewrite(path: Path, **metadata: str) -> dict[str, torch.Tensor]:
+    """Return the file's tensors, and write them back under changed metadata."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        save_file(tensors, path, {**file.metadata(), **metadata})
+    return tensors
+
+
+def test_round_trip_is_exact(tmp_path, features):
+    cache = ReferenceCache(tmp_path)
+    assert cache.load(KEY) is None
+    cache.get(KEY, lambda: features)
+    again = cache.get(KEY, refuse)
+    for name in ("mean", "covariance", "features", "logits"):
+        assert torch.equal(getattr(again, name), getattr(features, name))
+    assert (again.count, again.nonfinite) == (30, 0)
+
+
+def test_absent_parts_stay_absent(tmp_path, features):
+    bare = replace(features, features=None, logits=None, count=33, nonfinite=3)
+    ReferenceCache(tmp_path).save(KEY, bare)
+    again = ReferenceCache(tmp_path).load(KEY)
+    assert (again.features, again.logits, again.count, again.nonfinite) == (None, None, 33, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"content": "abd"}, {"extractor": {"name": "projection", "weights_sha256": "2"}}, {"rows": [0, 29]}, {"cap": 51}],
+)
+def test_any_changed_input_misses(tmp_path, features, change):
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, features)
+    assert cache.load({**KEY, **change}) is None
+    assert cache.load(dict(reversed(KEY.items()))) is not None
+
+
+def test_a_file_under_another_name_is_refused(tmp_path, features):
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, features)
+    other = {**KEY, "cap": 1}
+    cache.path(KEY).rename(cache.path(other))
+    with pytest.raises(GanbenchError, match="something else than its name says; delete the file"):
+        cache.get(other, refuse)
+
+
+@pytest.mark.parametrize("name", ["mean", "covariance", "features", "logits"])
+def test_a_changed_value_is_refused(tmp_path, features, name):
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, features)
+    with safe_open(cache.path(KEY), framework="pt") as file:
+        metadata = file.metadata()
+    tensors = rewrite(cache.path(KEY))
+    tensors[name].view(-1)[0] += 1
+    save_file(tensors, cache.path(KEY), metadata)
+    with pytest.raises(GanbenchError, match="checksum"):
+        cache.load(KEY)
+
+
+@pytest.mark.parametrize("keep", [0, 20, 400])
+def test_a_truncated_file_is_refused(tmp_path, features, keep):
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, features)
+    cache.path(KEY).write_bytes(cache.path(KEY).read_bytes()[:keep])
+    with pytest.raises(GanbenchError, match="cannot be read"):
+        cache.load(KEY)
+
+
+def test_an_older_format_is_refused(tmp_path, features):
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, features)
+    rewrite(cache.path(KEY), format="0")
+    with pytest.raises(GanbenchError, match="refused"):
+        cache.load(KEY)
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        ({"covariance": -torch.eye(4, dtype=torch.float64)}, "positive semi-definite"),
+        ({"covariance": torch.full((4, 4), torch.nan, dtype=torch.float64)}, "moments are not finite"),
+        ({"covariance": torch.eye(3, dtype=torch.float64)}, "shapes"),
+        ({"covariance": None}, "half of the moments"),
+        ({"features": torch.full((30, 4), torch.inf)}, "features are not finite"),
+    ],
+)
+def test_values_that_no_pass_could_leave_are_refused(tmp_path, features, part, reason):
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, replace(features, **part))
+    with pytest.raises(GanbenchError, match=reason):
+        cache.load(KEY)
+
+
+def test_singular_and_undefined_covariances_are_kept(tmp_path, store):
+    cache = ReferenceCache(tmp_path)
+    rows = torch.randn(5, 40, generator=torch.Generator().manual_seed(1))
+    for i, part in enumerate((rows, rows[:1], rows[:1].expand(9, 40))):
+        cache.save({"case": i}, store(part))
+        torch.testing.assert_close(cache.load({"case": i}).covariance, store(part).covariance, equal_nan=True)
+
+
+def test_content_hash_sees_values_shape_and_dtype():
+    base = torch.arange(12, dtype=torch.uint8).view(3, 4)
+    changed = base.clone()
+    changed[2, 3] = 0
+    hashes = {content_hash(x) for x in (base, changed, base.view(4, 3), base.float(), base.T)}
+    assert len(hashes) == 5
+    assert content_hash(base.T.contiguous().T) == content_hash(base)
+
+
+def test_of_many_that_want_it_one_computes(tmp_path, features):
+    computed = []
+
+    def compute() -> FeatureStore:
+        time.sleep(0.05)
+        computed.append(1)
+        return features
+
+    with ThreadPoolExecutor(6) as pool:  # each opens the lock file for itself, as a process would
+        stores = list(pool.map(lambda _: ReferenceCache(tmp_path).get(KEY, compute), range(6)))
+    assert computed == [1]
+    assert all(torch.equal(store.features, features.features) for store in stores)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_made_costs_time_only(tmp_path, features):
+    (tmp_path / "file").write_text("in the way")
+    cache = ReferenceCache(tmp_path / "file")
+    assert cache.get(KEY, lambda: features) is features
+    assert cache.get(KEY, lambda: features) is features
+
+
+def test_default_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "own"))
+    assert default_folder() == tmp_path / "own"
+    monkeypatch.delenv("GANBENCH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_folder() == tmp_path / "xdg" / "ganbench"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_folder() == Path(os.environ["HOME"]) / ".cache" / "ganbench"
