@@ -94,6 +94,8 @@ def test_the_same_path_twice_is_one_plugin(tmp_path, write_loss, monkeypatch):
     catalog = load_catalog([path, Path("mine.py")])
     assert list(catalog.entries) == [("loss", "first")]
     assert catalog.faults == ()
+    path.write_text("raise ValueError('once')\n", encoding="utf-8")
+    assert [fault.reason for fault in load_catalog([path, Path("mine.py")]).faults] == ["ValueError: once"]
 
 
 def test_a_class_offered_by_two_modules_is_no_clash(tmp_path, write_loss):
