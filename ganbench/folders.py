@@ -9,12 +9,14 @@ from pathlib import Path
 def cache_folder() -> Path:
     """Return $GANBENCH_CACHE, else ganbench/ under $XDG_CACHE_HOME or ~/.cache; it may not exist yet."""
     chosen = os.environ.get("GANBENCH_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganbench"
+    return Path(chosen) if chosen else _home()
 
 
 def data_folder() -> Path:
-    """Return $GANBENCH_DATA, else data/ in the cache folder; it may not exist yet."""
+    """Return $GANBENCH_DATA, else ganbench/data/ under $XDG_CACHE_HOME or ~/.cache; it may not exist yet."""
     chosen = os.environ.get("GANBENCH_DATA")
-    return Path(chosen).expanduser() if chosen else cache_folder() / "data"
+    return Path(chosen) if chosen else _home() / "data"
+
+
+def _home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganbench"

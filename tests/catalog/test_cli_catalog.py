@@ -131,13 +131,14 @@ def test_suites_without_any_say_so_on_stderr():
 def test_info_says_what_is_here(each, monkeypatch, tmp_path):
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path))
     monkeypatch.delenv("GANBENCH_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
     shown = json.loads(invoke(info.command, "--plugins", each, "--json").stdout)
     assert set(shown) == {"versions", "devices", "threads", "allocator", "folders", "extractors"}
     assert {"ganbench", "python", "torch", "torchvision", "torch-fidelity", "numpy"} == set(shown["versions"])
     assert shown["allocator"]["MALLOC_ARENA_MAX"] == "2"
     assert shown["folders"]["caches"] == f"{tmp_path} (from GANBENCH_CACHE)"
-    assert shown["folders"]["data"].startswith(str(tmp_path / "data"))
+    assert shown["folders"]["data"].startswith(str(tmp_path / "xdg" / "ganbench" / "data"))
     assert shown["extractors"] == {"raw": "usable"}
     text = invoke(info.command, "--plugins", each).stdout
     assert "extractors\n  raw  usable" in text
