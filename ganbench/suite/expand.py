@@ -195,7 +195,9 @@ class _Expansion:
             "recipe": _training_keys(recipe),
             "budget": self.suite.budget.model_dump(exclude_none=True),
         }
-        runs = tuple(Run({**config, "seed": seed}, labels, origins) for seed in self.suite.seeds)
+        values = recipe.model_dump(mode="json")
+        resolved = {key: {"value": values[key], "from": origin} for key, origin in origins.items()}
+        runs = tuple(Run({**config, "seed": seed}, labels, resolved) for seed in self.suite.seeds)
         return PlannedCell(labels, runs, allowed=reason)
 
     def _recipe(

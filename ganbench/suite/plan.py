@@ -17,12 +17,12 @@ class Run:
     """One training (or one baseline) with one seed.
 
     ``config`` is all that its numbers depend on, digests of the components' sources included; ``labels`` (dataset,
-    architecture, loss) are for people; ``origins`` says for each resolved recipe key who set it.
+    architecture, loss) are for people; ``origins`` gives for each recipe key the resolved value and where it is from.
     """
 
     config: Mapping[str, Any]
     labels: Mapping[str, str]
-    origins: Mapping[str, str]
+    origins: Mapping[str, Mapping[str, Any]]
 
     @property
     def id(self) -> str:

@@ -29,6 +29,11 @@ STATE_FILE = "state.safetensors"
 GENERATOR_FILE = "generator.safetensors"
 
 
+def snapshot_file(fraction: float) -> str:
+    """Return where in a run's folder the generator at ``fraction`` of the budget is kept."""
+    return f"snapshots/{fraction:g}.safetensors"
+
+
 @dataclass(frozen=True)
 class State:
     """A run between two rounds: everything that the next round depends on."""
@@ -135,6 +140,16 @@ def load_generator(path: Path, network: nn.Module, device: torch.device) -> dict
         raise ResultsError(f"{path} holds weights of another generator: {error}") from error
     network.eval().requires_grad_(False)
     details: dict[str, Any] = json.loads(metadata.get("details", "{}"))
+    return details
+
+
+def read_details(path: Path) -> dict[str, Any]:
+    """Return the details stored with a generator, without its weights. Raises ResultsError for a damaged file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            details: dict[str, Any] = json.loads((file.metadata() or {}).get("details", "{}"))
+    except (OSError, SafetensorError) as error:
+        raise ResultsError(f"cannot read {path}: {error}") from error
     return details
 
 

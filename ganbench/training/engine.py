@@ -202,8 +202,8 @@ class Engine:
     def _gradient(self, player: Player) -> Game:
         """Leave the gradient of the player's phase in its parameters; the other player's weights are frozen."""
         side, counters = self.sides[player], self.counters
-        for name, other in self.sides.items():
-            _require_gradient(other.params, name == player)
+        for owner, other in self.sides.items():
+            _require_gradient(other.params, owner == player)
         k = getattr(counters, player)
         self._seed(mix(side.phase_seed, k))
         n = self.setup.recipe.batch_size

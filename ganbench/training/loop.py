@@ -25,6 +25,7 @@ from ganbench.training.checkpoint import (
     restore,
     save_generator,
     save_state,
+    snapshot_file,
 )
 from ganbench.training.engine import Engine
 from ganbench.training.setup import Setup
@@ -168,8 +169,9 @@ class Training:
             self._log()
         if due:
             network = averaged_generator(engine)
-            path = self.folder / "snapshots" / f"{engine.counters.images_seen}.safetensors"
-            save_generator(path, network, {"images_seen": engine.counters.images_seen, "fractions": due})
+            for at in due:
+                details = {"images_seen": engine.counters.images_seen, "fraction": at}
+                save_generator(self.folder / snapshot_file(at), network, details)
         if now - self.saved_at > SAVE_SECONDS:
             self._save(capture(engine))
             self.saved_at = now
@@ -206,13 +208,15 @@ class Training:
         return Outcome(status, reason, step, self._facts())
 
     def _save(self, state: State) -> None:
+        at = {"round": self.engine.counters.rounds, "images_seen": self.engine.counters.images_seen}
+        self.journal.timings.append(at | {"seconds": round(self.seconds, 3)})
         self.journal.write()
         save_state(self.folder, state)
 
     def _facts(self) -> dict[str, Any]:
-        counters, networks, device = self.engine.counters, self.engine.players.networks, self.engine.device
-        seconds, played = self.seconds, counters.images_seen - self.images_before
-        rate = played / max(self.controls.clock() - self.started, 1e-9)
+        counters, networks = self.engine.counters, self.engine.players.networks
+        seconds = self.seconds
+        rate = counters.images_seen / max(seconds, 1e-9)
         return {
             "images_seen": counters.images_seen,
             "rounds": counters.rounds,

@@ -81,7 +81,7 @@ def test_ten_and_ten_rounds_equal_twenty_byte_for_byte(make_setup, toys, tmp_pat
 
 def test_snapshots_are_kept_at_the_fractions(make_setup, tmp_path):
     Training(make_setup(budget=Budget(images=160), snapshots=(0.5, 1.0)), tmp_path, CPU).run()
-    assert [p.name for p in (tmp_path / "snapshots").iterdir()] == ["80.safetensors"]
+    assert [p.name for p in (tmp_path / "snapshots").iterdir()] == ["0.5.safetensors"]
 
 
 def test_divergence_is_found_at_its_round_and_the_last_finite_state_kept(make_setup, toys, tmp_path, monkeypatch):
@@ -114,7 +114,7 @@ def test_curves_hold_losses_and_the_value_function(make_setup, tmp_path):
         assert row["g_gradient_norm"] > 0
         assert -3 < row["v_raw"] < 0
         assert row["v_calibrated"] < 0
-    assert len(read_json_lines(tmp_path / "timings.jsonl")) == 3
+    assert [row["round"] for row in read_json_lines(tmp_path / "timings.jsonl")] == [100, 200, 250, 250]
 
 
 def test_reading_the_value_function_changes_nothing(make_setup, toys, tmp_path, monkeypatch):

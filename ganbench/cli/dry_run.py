@@ -1,0 +1,126 @@
+"""``ganbench run --dry-run``: what would run, where every value is from, what it would cost."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ganbench.catalog import Catalog
+    from ganbench.execution.session import Choices
+    from ganbench.suite.plan import Plan, PlannedCell
+
+
+def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_json: bool) -> None:
+    """Print every cell of ``plan`` with runs, steps, time, origins; skipped ones with their reason."""
+    from ganbench.execution.forecast import History
+
+    history = History(choices.results)
+    seconds = _probed(plan, catalog, choices) if probe else [_remembered(cell, history, choices) for cell in plan.cells]
+    rows = [_describe(cell, history, time) for cell, time in zip(plan.cells, seconds, strict=True)]
+    if as_json:
+        click.echo(json.dumps({"suite": plan.suite.name, "cells": rows}, indent=2))
+        return
+    click.echo(f"{plan.suite.name}: results in {choices.results}, on {choices.device}")
+    for row in rows:
+        _print_cell(row)
+    _print_total(rows)
+
+
+def _describe(cell: PlannedCell, history: Any, seconds: float | None) -> dict[str, Any]:
+    from ganbench.suite.plan import exact_spending
+    from ganbench.suite.recipe import Budget, Recipe
+
+    row: dict[str, Any] = {**cell.labels, "skipped": cell.skipped, "allowed_incompatible": cell.allowed}
+    if not cell.runs:
+        return row | {"runs": []}
+    first = cell.runs[0]
+    recipe = Recipe.model_validate(first.config["recipe"])
+    spending = exact_spending(recipe, Budget.model_validate(first.config["budget"]))
+    return row | {
+        "runs": [{"id": run.id, "seed": run.seed, "status": history.status(run)} for run in cell.runs],
+        "spending": spending,
+        "seconds_a_run": seconds,
+        "recipe": first.origins,
+        "changed_sources": history.changed_sources(first),
+    }
+
+
+def _remembered(cell: PlannedCell, history: Any, choices: Choices) -> float | None:
+    if not cell.runs:
+        return None
+    seconds: float | None = history.seconds(cell.runs[0], choices.device)
+    return seconds
+
+
+def _probed(plan: Plan, catalog: Catalog, choices: Choices) -> list[float | None]:
+    from ganbench.execution.forecast import probe_seconds, probing_bench
+    from ganbench.execution.job import Job
+
+    job = Job(
+        results=choices.results,
+        plugins=choices.plugins,
+        data_root=choices.data_root,
+        device=str(choices.device),
+        threads=choices.threads or 1,
+        deterministic=choices.deterministic,
+        datasets=plan.datasets,
+        metrics=plan.metrics,
+        scoring=plan.suite.scoring,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        bench = probing_bench(job, catalog, folder)
+        return [probe_seconds(cell, bench) if cell.runs else None for cell in plan.cells]
+
+
+def _print_cell(row: Mapping[str, Any]) -> None:
+    name = f"{row['dataset']}: {row['architecture']} / {row['loss']}"
+    if row["skipped"]:
+        click.echo(f"\n{name}\n  n/a: {row['skipped']}")
+        return
+    states = [run["status"] for run in row["runs"]]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    click.echo(
+        f"\n{name}\n  {len(states)} runs ({counts}); {_steps(row['spending'])}; {_time(row['seconds_a_run'])} a run"
+    )
+    click.echo(f"  ids: {' '.join(run['id'] for run in row['runs'])}")
+    if row["allowed_incompatible"]:
+        click.echo(f"  incompatible, run all the same: {row['allowed_incompatible']}")
+    if row["changed_sources"]:
+        click.echo(f"  new because the source changed: {', '.join(row['changed_sources'])}")
+    by_origin: dict[str, list[str]] = {}
+    for key, entry in row["recipe"].items():
+        by_origin.setdefault(entry["from"], []).append(f"{key} = {_value(entry['value'])}")
+    for origin, values in by_origin.items():
+        click.echo(f"  {origin}: {', '.join(values)}")
+
+
+def _print_total(rows: list[dict[str, Any]]) -> None:
+    todo = [(row, run) for row in rows for run in row["runs"] if run["status"] not in {"done", "diverged"}]
+    known = [row["seconds_a_run"] for row, _ in todo]
+    total = _time(sum(known)) if all(seconds is not None for seconds in known) else "time unknown (--probe measures it)"
+    click.echo(f"\n{len(todo)} runs to do, {total} on one process" if todo else "\nnothing to do")
+
+
+def _steps(spending: Mapping[str, int] | None) -> str:
+    if spending is None:
+        return "steps depend on the time"
+    return f"{spending['d_updates']:,} D and {spending['g_updates']:,} G updates, {spending['images']:,} images"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "time unknown"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict) and set(value) == {"name"}:
+        return str(value["name"])
+    return json.dumps(value)

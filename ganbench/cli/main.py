@@ -1,0 +1,56 @@
+"""The command line's entry: the group of verbs, and how errors are said.
+
+Importing this module imports neither torch nor pandas: verbs import what they need when they are invoked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ganbench.cli import info, plugins, run, sample, show, suites, table
+from ganbench.errors import GanbenchError
+
+
+class Verbs(click.Group):
+    """A group that turns an error which a user can mend into one sentence and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Invoke the verb; with ``--debug`` errors keep their traceback."""
+        try:
+            return super().invoke(ctx)
+        except (GanbenchError, ValueError) as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"ganbench: {_one_line(error)}", err=True)
+            ctx.exit(2)
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """Return the verbs in the order in which one meets them."""
+        return list(self.commands)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="ganbench")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Benchmark GANs: train architectures x losses under one budget, score them under one protocol, compare."""
+    del debug  # read from the context by `Verbs.invoke`
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+for _verb in (
+    run.command,
+    table.command,
+    sample.command,
+    plugins.command,
+    show.command,
+    suites.command,
+    suites.suite,
+    info.command,
+):
+    main.add_command(_verb)

@@ -1,0 +1,156 @@
+"""``ganbench run``: from a suite to a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganbench.cli.options import catalog_from, json_option, plugins_option
+
+if TYPE_CHECKING:
+    from ganbench.catalog import Catalog
+    from ganbench.execution.session import Choices, Session
+    from ganbench.suite.source import Flags
+
+FAILED, INTERRUPTED = 1, 130  # exit codes
+
+
+@click.command("run")
+@click.argument("suite", required=False)
+@click.option("--dataset", "datasets", multiple=True, metavar="TERMS", help="Datasets, as in 'digits,mnist(size=32)'.")
+@click.option("--arch", "architectures", multiple=True, metavar="TERMS", help="Architectures: 'mlp,dcgan(width=32)'.")
+@click.option("--loss", "losses", multiple=True, metavar="TERMS", help="Losses: 'hinge,wasserstein+wgan_gp'.")
+@click.option("--regularizer", "regularizers", multiple=True, metavar="TERMS", help="Regularizers for every cell.")
+@click.option("--seeds", metavar="N|LIST", help="Number of training seeds, or a list: 5 or 0,1,7.")
+@click.option("--images", type=float, help="Budget: real images shown to the discriminator.")
+@click.option("--updates", type=float, help="Budget: generator updates.")
+@click.option("--seconds", type=float, help="Budget: seconds of training.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAMES", help="Metrics, as in 'fd,precision'.")
+@click.option("--extractor", metavar="TERM", help="Feature extractor, in place of the dataset's own.")
+@click.option("--force-extractor", is_flag=True, help="Use the extractor on data that it was not made for.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of a suite: recipe.g_lr=1e-4.")
+@click.option("--allow-incompatible", is_flag=True, help="Run cells that a component declares incompatible; marked.")
+@click.option("--name", help="Name of the suite, and so of its results folder.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, metavar="DIR",
+    help="The folder that holds the results folders of suites.",
+)  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path), help="Where datasets are; or set GANBENCH_DATA.")
+@click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--workers", type=click.IntRange(1), help="Processes on the CPU; by default one a core.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of each process; by default one on the CPU.")
+@click.option("--deterministic", is_flag=True, help="On CUDA: the same bytes each time, a little slower.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, with origins and costs, and stop.")
+@click.option("--probe", is_flag=True, help="With --dry-run: time five rounds of each cell.")
+@json_option
+@plugins_option
+@click.pass_context
+def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...], as_json: bool, **given: Any) -> None:
+    """Train and score every combination of SUITE, then print its table.
+
+    SUITE is a TOML file or the name of a bundled suite (see 'ganbench suites'). Left out, it is quickstart, with the
+    other flags applied; where --dataset, --arch and --loss are all given, they are the suite.
+
+    Running again does only what is missing. Ctrl-C saves the runs in hand; the same command goes on from there.
+    """
+    from ganbench.execution.environment import resolve_device
+    from ganbench.execution.session import Choices, Session
+    from ganbench.folders import data_folder
+    from ganbench.suite.expand import expand
+    from ganbench.suite.source import read_request
+
+    if given["probe"] and not given["dry_run"]:
+        raise click.UsageError("--probe wants --dry-run")
+    if as_json and not given["dry_run"]:
+        raise click.UsageError("--json wants --dry-run; 'ganbench table --format json' prints results")
+    catalog = catalog_from(plugins)
+    _mention_faults(catalog)
+    request = read_request(suite, _flags(given), catalog)
+    choices = Choices(
+        results=given["results"] / request.suite.name,
+        plugins=plugins,
+        data_root=given["data"] or data_folder(),
+        device=resolve_device(given["device"]),
+        workers=given["workers"],
+        threads=given["threads"],
+        deterministic=given["deterministic"],
+    )
+    plan = expand(request.suite, catalog, choices.data_root, request.overrides)
+    if given["dry_run"]:
+        from ganbench.cli.dry_run import print_plan
+
+        print_plan(plan, catalog, choices, probe=given["probe"], as_json=as_json)
+        return
+    session = Session(plan, request, catalog, choices)
+    _announce(session, choices)
+    code = _run(session)
+    _print_table(session)
+    ctx.exit(code)
+
+
+def _flags(given: dict[str, Any]) -> Flags:
+    from ganbench.suite.source import Flags
+
+    amounts = {"images": given["images"], "generator_updates": given["updates"], "seconds": given["seconds"]}
+    budget = {unit: _whole(unit, amount) for unit, amount in amounts.items() if amount is not None}
+    names = ("datasets", "architectures", "losses", "regularizers", "metrics", "extractor", "seeds", "settings", "name")
+    return Flags(
+        **{name: given[name] for name in names},
+        budget=budget,
+        force_extractor=given["force_extractor"],
+        allow_incompatible=given["allow_incompatible"],
+    )
+
+
+def _whole(unit: str, amount: float) -> float:
+    return int(amount) if unit != "seconds" and amount.is_integer() else amount
+
+
+def _mention_faults(catalog: Catalog) -> None:
+    if catalog.faults:
+        count = len(catalog.faults)
+        what = "a plugin has a fault" if count == 1 else f"plugins have {count} faults"
+        click.echo(f"note: {what}; 'ganbench plugins' says which", err=True)
+
+
+def _announce(session: Session, choices: Choices) -> None:
+    from ganbench.execution.environment import device_name
+
+    total = len({run.id for run in session.plan.runs()})
+    pending, workers = len(session.pending), session.workers
+    where = f"{choices.device} ({device_name(choices.device)})"
+    processes = f", {workers} processes" if workers > 1 else ""
+    note = f"{session.plan.suite.name}: {total} runs, {pending} to do on {where}{processes}" if pending else (
+        f"{session.plan.suite.name}: all {total} runs are done"
+    )  # fmt: skip
+    click.echo(note, err=True)
+    for at in session.absent_snapshots():
+        click.echo(f"note: runs that are already trained kept no generator at {at:g} of the budget", err=True)
+
+
+def _run(session: Session) -> int:
+    """Perform what is pending, with bars; return the exit code."""
+    from ganbench.cli.progress import Bars
+
+    results = []
+    with Bars(len(session.pending)) as bars:
+        for result in session.run(bars.tell):
+            results.append(result)
+            bars.finish(result)
+    failed = [result for result in results if result.status == "failed"]
+    for result in failed:
+        folder = session.store.run_folder(result.run).path
+        click.echo(f"failed: {result.title}: {result.reason} (see {folder})", err=True)
+    if len(results) < len(session.pending) or any(result.status == "interrupted" for result in results):
+        left = len(session.pending) - sum(result.status in {"done", "diverged"} for result in results)
+        click.echo(f"stopped with {left} runs to do; everything is saved: the same command goes on from here", err=True)
+        return INTERRUPTED
+    return FAILED if failed else 0
+
+
+def _print_table(session: Session) -> None:
+    from ganbench.results.table import TableOptions, build
+
+    click.echo(build(session.store, TableOptions()).render("markdown"), nl=False)

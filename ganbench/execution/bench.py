@@ -1,0 +1,319 @@
+"""A bench: one process's live side of a job. It performs runs one after another and keeps what they share.
+
+Performing a run means: train it unless it is trained, score what is not scored, draw its sheet. Each part leaves files
+in the run's folder, so each can be stopped and repeated.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganbench.catalog import Catalog
+from ganbench.components import Extractor, Metric
+from ganbench.errors import DatasetError, ExtractorUnavailable, GanbenchError, SuiteError, did_you_mean
+from ganbench.execution.environment import PeakMemory, configure, describe_environment
+from ganbench.execution.job import Job, Progress, Result
+from ganbench.results.record import Record
+from ganbench.results.store import RunFolder, Store
+from ganbench.scoring.evaluate import Evaluator
+from ganbench.scoring.reference import ReferenceCache, content_hash
+from ganbench.scoring.request import ScoringSettings, Subject
+from ganbench.scoring.sample import GeneratorSource, SampleSource, TensorSource, generated_rule
+from ganbench.scoring.sheet import write_sheet
+from ganbench.seeds import derive
+from ganbench.suite.assemble import assemble, component
+from ganbench.suite.parameters import instantiate
+from ganbench.suite.plan import Run
+from ganbench.suite.terms import parse_term
+from ganbench.training.checkpoint import GENERATOR_FILE, load_generator, read_details, snapshot_file
+from ganbench.training.loop import Controls, Training
+from ganbench.training.loop import Progress as TrainingProgress
+from ganbench.training.setup import Setup
+from ganbench.values import DataSpec, Images, ImageSpec
+
+SHEET_SAMPLES = 64
+FINISHED = ("done", "diverged")  # a run that ended so is not trained again
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A loaded dataset: what GANs see, what they are compared with."""
+
+    spec: DataSpec
+    domain: str
+    train: Images
+    test: Images
+
+
+class Bench:
+    """Performs runs of one job in this process."""
+
+    def __init__(self, job: Job, catalog: Catalog) -> None:
+        self.job, self.catalog, self.device = job, catalog, torch.device(job.device)
+        configure(self.device, job.threads, job.deterministic)
+        self.store = Store.open(job.results)
+        self._splits: dict[str, Splits] = {}
+        self._evaluators: dict[str, Evaluator] = {}
+        self._baselines: dict[str, Tensor] = {}
+
+    # What runs of one dataset share
+
+    def splits(self, label: str) -> Splits:
+        """Return the dataset of this label, loaded once.
+
+        Raises:
+            DatasetError: it is missing, truncated, or of mixed sizes.
+        """
+        if label not in self._splits:
+            dataset = component(self.catalog, "dataset", self.job.dataset(label).component)
+            try:
+                spec = dataset.spec(self.job.data_root)
+                train, test = (dataset.load(self.job.data_root, split) for split in ("train", "test"))
+            except (ValueError, OSError) as error:
+                raise DatasetError(f"dataset {label!r}: {error}") from error
+            self._splits[label] = Splits(spec, dataset.domain, train, test)
+        return self._splits[label]
+
+    def evaluator(self, label: str) -> Evaluator:
+        """Return what scores runs on the dataset of this label.
+
+        Raises:
+            ExtractorUnavailable: its extractor cannot be used here; the sentence lists those that can.
+        """
+        if label not in self._evaluators:
+            splits, planned, scoring = self.splits(label), self.job.dataset(label), self.job.scoring
+            settings = ScoringSettings(
+                metrics=tuple((name, find_metric(self.catalog, name)) for name in self.job.metrics),
+                extractor=usable_extractor(self.catalog, planned.extractor, splits),
+                samples=scoring.samples,
+                seed=scoring.seed,
+                forced=scoring.force,
+            )
+            provenance = {
+                "dataset": planned.component["name"],
+                "parameters": planned.component["parameters"],
+                "split": "test",
+                "content": content_hash(splits.test.pixels),
+                "n": len(splits.test),
+                "flips": False,
+            }
+            subject = Subject(label, splits.domain, splits.spec, splits.train, splits.test, provenance)
+            self._evaluators[label] = Evaluator(settings, subject, self.device, ReferenceCache())
+        return self._evaluators[label]
+
+    # One run
+
+    def perform(
+        self, run: Run, stop: Callable[[], bool] = lambda: False, tell: Callable[[Progress], None] = lambda _: None
+    ) -> Result:
+        """Train ``run`` unless it is trained, score what is not scored, draw its sheet; a failure is recorded.
+
+        Raises:
+            ResultsError: the results folder cannot be written, so nothing could be recorded.
+        """
+        folder = self.store.run_folder(run.id)
+        try:
+            return self._perform(run, folder, stop, tell)
+        except Exception as error:
+            status = dict(folder.status() or {})
+            reason = f"{type(error).__name__}: {error}" if not isinstance(error, GanbenchError) else str(error)
+            folder.write_text("error.txt", traceback.format_exc())
+            folder.write_json("run.json", status | {"status": "failed", "reason": reason})
+            return Result(run.id, run.title, "failed", reason)
+
+    def _perform(
+        self, run: Run, folder: RunFolder, stop: Callable[[], bool], tell: Callable[[Progress], None]
+    ) -> Result:
+        status = folder.status() or {}
+        if status.get("status") not in FINISHED:
+            described = {"config": run.config, "origins": run.origins, "labels": run.labels, "seed": run.seed}
+            folder.write_json("config.json", described)
+            folder.write_json("environment.json", describe_environment(self.device, self.job.deterministic))
+            status = self._train(run, folder, stop, tell) if not run.is_baseline else {"status": "done", "reason": None}
+            folder.write_json("run.json", status)
+        if status["status"] == "done":
+            self._score(run, folder)
+        if status["status"] in FINISHED and not (folder.path / "sheet.png").exists():
+            self._draw_sheet(run, folder)
+        (folder.path / "error.txt").unlink(missing_ok=True)
+        return Result(run.id, run.title, status["status"], status.get("reason"))
+
+    def _train(
+        self, run: Run, folder: RunFolder, stop: Callable[[], bool], tell: Callable[[Progress], None]
+    ) -> dict[str, Any]:
+        device = str(self.device)
+        folder.write_json(
+            "run.json", {**(folder.status() or {}), "status": "running", "reason": None, "device": device}
+        )
+        memory = PeakMemory(self.device)
+
+        def report(p: TrainingProgress) -> None:
+            tell(Progress(run.id, run.title, p.share, p.images_per_second, p.values))
+
+        training = Training(self.setup(run), folder.path, self.device, Controls(stop, report))
+        outcome = training.run()
+        return {
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "step": outcome.step,
+            "device": device,
+            "peak_memory_bytes": memory.read(),
+            **outcome.facts,
+        }
+
+    def setup(self, run: Run) -> Setup:
+        """Return what training ``run`` takes, with its components and data live."""
+        splits, parts = self.splits(run.labels["dataset"]), assemble(run.config, self.catalog)
+        names = {key: _key(run.config[key]) for key in ("dataset", "generator", "discriminator")}
+        components = vars(parts)
+        at = self.job.scoring.at
+        return Setup(
+            data=splits.spec, train=splits.train, held_out=splits.test, seed=run.seed, keys=names, snapshots=at,
+            **components,
+        )  # fmt: skip
+
+    # Scores and sheets
+
+    def missing(self, run: Run) -> list[int]:
+        """Return the images seen at each stored generator that lacks a score under today's protocols.
+
+        Only for runs that ended; a diverged one is not scored.
+        """
+        folder = self.store.run_folder(run.id)
+        if (folder.status() or {}).get("status") != "done":
+            return []
+        have = {(record.images_seen, record.protocol) for record in folder.records() if record.status != "failed"}
+        wanted = {entry["id"] for entry in self.protocols(run).values()}
+        return [seen for seen in self._stored(folder) if any((seen, id) not in have for id in wanted)]
+
+    def is_pending(self, run: Run) -> bool:
+        """Whether there is anything to do for ``run``: it is not trained, or not wholly scored."""
+        status = (self.store.run_folder(run.id).status() or {}).get("status")
+        return status not in FINISHED or bool(self.missing(run))
+
+    def protocols(self, run: Run) -> dict[str, dict[str, Any]]:
+        """Return the protocols under which ``run`` is scored, by the metric's full name."""
+        count = len(self._baseline(run)) if run.is_baseline else None
+        return self.evaluator(run.labels["dataset"]).protocols(generated_rule(self.job.scoring.seed), count)
+
+    def register_protocols(self, run: Run) -> dict[str, dict[str, Any]]:
+        """Write the protocols of ``run`` with their floors beside the results, where they are new; return them."""
+        protocols, known = self.protocols(run), self.store.protocols()
+        new = {entry["id"]: entry for entry in protocols.values() if entry["id"] not in known}
+        if new:
+            floors = self.evaluator(run.labels["dataset"]).floors()
+            self.store.add_protocols({id: {**entry, "floor": floors.get(entry["metric"])} for id, entry in new.items()})
+        return protocols
+
+    def _stored(self, folder: RunFolder) -> dict[int, Path]:
+        """Return by images seen the generators that the suite wants scored, the last one last; a baseline has none."""
+        last = int((folder.status() or {}).get("images_seen", 0))
+        found = {}
+        for at in sorted(self.job.scoring.at):
+            path = folder.path / snapshot_file(at)
+            if at < 1 and path.exists():
+                found[int(read_details(path)["images_seen"])] = path
+        return found | {last: folder.path / GENERATOR_FILE}
+
+    def _score(self, run: Run, folder: RunFolder) -> None:
+        missing = self.missing(run)
+        if not missing:
+            return
+        evaluator = self.evaluator(run.labels["dataset"])
+        self.register_protocols(run)
+        stored = self._stored(folder)
+        for seen in missing:
+            source = self._source(run, stored[seen])
+            fresh = [
+                Record(
+                    run=run.id, dataset=run.labels["dataset"], architecture=run.labels["architecture"],
+                    loss=run.labels["loss"] or None, seed=run.seed, images_seen=seen, metric=score.metric,
+                    value=score.value, status=score.status, reason=score.reason, protocol=score.protocol,
+                )
+                for score in evaluator.score(source)
+            ]  # fmt: skip
+            replaced = {(record.images_seen, record.protocol) for record in fresh}
+            kept = [r for r in folder.records() if (r.images_seen, r.protocol) not in replaced]
+            folder.write_records([*kept, *fresh])
+
+    def _source(self, run: Run, path: Path) -> SampleSource:
+        seed = self.job.scoring.seed
+        if run.is_baseline:
+            return TensorSource(self._baseline(run), generated_rule(seed), seed)
+        splits = self.splits(run.labels["dataset"])
+        architecture = assemble(run.config, self.catalog).generator
+        network = architecture.generator(splits.spec)
+        load_generator(path, network, self.device)
+        latent = architecture.latent(splits.spec)
+        return GeneratorSource(
+            network, latent, splits.spec, splits.train.labels, seed, self.device, generated_rule(seed)
+        )
+
+    def _baseline(self, run: Run) -> Tensor:
+        """Return the samples of a baseline, stored; fitted once in this process."""
+        if run.id not in self._baselines:
+            splits = self.splits(run.labels["dataset"])
+            baseline = component(self.catalog, "baseline", run.config["baseline"])
+            rng = torch.Generator().manual_seed(derive(run.seed, "baseline", _key(run.config["baseline"])))
+            self._baselines[run.id] = baseline.fit(splits.spec, splits.train, rng)(self.job.scoring.samples)
+        return self._baselines[run.id]
+
+    def _draw_sheet(self, run: Run, folder: RunFolder) -> None:
+        splits = self.splits(run.labels["dataset"])
+        if not isinstance(splits.spec, ImageSpec):
+            return
+        source = self._source(run, folder.path / GENERATOR_FILE)
+        try:
+            stored = torch.cat(list(source.batches(SHEET_SAMPLES, SHEET_SAMPLES)))
+        except ValueError:  # a diverged generator may give nothing finite to show
+            return
+        write_sheet(folder.path / "sheet.png", stored)
+
+
+def find_metric(catalog: Catalog, name: str) -> Metric:
+    """Return the metric that ``name`` asks for: its own name, perhaps with parameters, or its published one.
+
+    Raises:
+        SuiteError: there is none of that name, or its parameters are wrong.
+    """
+    term = parse_term(name)
+    known = {entry.name: entry for entry in catalog.of_kind("metric")}
+    published = {getattr(entry.component, "published_name", None): entry for entry in known.values()}
+    entry = known.get(term.name) or published.get(term.name)
+    if entry is None:
+        names = {*known, *(key for key in published if key)}
+        raise SuiteError(f"unknown metric {term.name!r}{did_you_mean(term.name, names)}")
+    metric: Metric = instantiate(entry, term.parameters)
+    return metric
+
+
+def usable_extractor(catalog: Catalog, described: Mapping[str, Any], splits: Splits) -> Extractor:
+    """Return the extractor that ``described`` describes, once it says that it can be used here.
+
+    Raises:
+        ExtractorUnavailable: it cannot; the sentence lists those that can be used on this data.
+    """
+    extractor: Extractor = component(catalog, "extractor", described)
+    reason = extractor.available()
+    if reason is None:
+        return extractor
+    usable = []
+    for entry in catalog.of_kind("extractor"):
+        other = instantiate(entry, {})
+        domains = getattr(other, "domains", None)
+        if other.available() is None and other.accepts(splits.spec) is None:
+            usable.append(entry.name if domains is None or splits.domain in domains else f"{entry.name} (with --force)")
+    advice = f"usable here: {', '.join(usable)}" if usable else "no other extractor is usable on this data here"
+    raise ExtractorUnavailable(f"extractor {extractor.name!r} cannot be used: {reason}; {advice}")
+
+
+def _key(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what random streams may depend on: the component's name and parameters, not its source."""
+    return {"name": described["name"], "parameters": described["parameters"]}

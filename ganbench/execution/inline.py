@@ -1,0 +1,41 @@
+"""Runs in this process, one after another: for a GPU, a single run, and tests."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from ganbench.execution.bench import Bench
+from ganbench.execution.job import Progress, Result
+from ganbench.suite.plan import Run
+
+
+def run_inline(runs: Iterable[Run], bench: Bench, tell: Callable[[Progress], None]) -> Iterator[Result]:
+    """Perform ``runs`` and yield what became of each; after Ctrl-C the run in hand is saved and no other begins."""
+    with stop_on_interrupt() as stop:
+        for run in runs:
+            if stop.is_set():
+                return
+            yield bench.perform(run, stop.is_set, tell)
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event; the second interrupts at once. Outside the main thread it does nothing."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handle(*_: object) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)

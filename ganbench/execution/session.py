@@ -1,0 +1,127 @@
+"""A session: one `ganbench run` from a plan to results on disk. Checks everything before anything trains."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganbench.catalog import Catalog
+from ganbench.errors import SuiteError
+from ganbench.execution.bench import Bench
+from ganbench.execution.inline import run_inline
+from ganbench.execution.job import Job, Progress, Result
+from ganbench.execution.pool import run_pool
+from ganbench.results.store import Store
+from ganbench.suite.plan import Plan, Run
+from ganbench.suite.source import Request
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Where and how a session computes; ``workers`` and ``threads`` None take what suits the device."""
+
+    results: Path
+    plugins: tuple[Path, ...]
+    data_root: Path
+    device: torch.device
+    workers: int | None = None
+    threads: int | None = None
+    deterministic: bool = False
+
+
+class Session:
+    """A plan made ready to run in one results folder.
+
+    Raises:
+        GanbenchError: a dataset, extractor, metric or folder cannot be used; nothing has been trained then.
+    """
+
+    def __init__(self, plan: Plan, request: Request, catalog: Catalog, choices: Choices) -> None:
+        if not any(cell.runs for cell in plan.cells):
+            reasons = dict.fromkeys(f"{_name(cell.labels)}: {cell.skipped}" for cell in plan.cells)
+            raise SuiteError(f"no combination of the suite can run: {'; '.join(reasons)}")
+        self.plan, self.choices = plan, choices
+        self.job = Job(
+            results=choices.results,
+            plugins=choices.plugins,
+            data_root=choices.data_root,
+            device=str(choices.device),
+            threads=choices.threads or (1 if choices.device.type == "cpu" else max(1, torch.get_num_threads())),
+            deterministic=choices.deterministic,
+            datasets=plan.datasets,
+            metrics=plan.metrics,
+            scoring=plan.suite.scoring,
+        )
+        self.store = Store.create(choices.results, plan.suite.name)
+        with self.store.lock():
+            self.bench = Bench(self.job, catalog)
+            self._write(request)
+            runs = {run.id: run for run in plan.runs()}
+            self.pending = [run for run in runs.values() if self.bench.is_pending(run)]
+
+    def _write(self, request: Request) -> None:
+        """Write the suite, the protocols with their floors, and what the suite names now."""
+        one_of_each = {run.labels["dataset"]: run for cell in self.plan.cells for run in cell.runs}
+        protocols = {label: self.bench.register_protocols(run) for label, run in one_of_each.items()}
+        names = list(dict.fromkeys(name for entries in protocols.values() for name in entries))
+        ids = [entry["id"] for entries in protocols.values() for entry in entries.values()]
+        resolved = {"suite": self.plan.suite.model_dump(mode="json", by_alias=True), "overrides": request.overrides}
+        self.store.write_suite(resolved, request.text)
+        self.store.write_plan(plan_json(self.plan, names, ids))
+
+    @property
+    def workers(self) -> int:
+        """How many processes the session would use: one a core on the CPU, this one alone elsewhere."""
+        if self.choices.device.type != "cpu":
+            return 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, min(self.choices.workers or cores // self.job.threads, len(self.pending)))
+
+    def run(self, tell: Callable[[Progress], None]) -> Iterator[Result]:
+        """Perform what is pending and yield what became of each run."""
+        with self.store.lock():
+            if self.workers > 1:
+                yield from run_pool(self.pending, self.job, self.workers, tell)
+            else:
+                yield from run_inline(self.pending, self.bench, tell)
+
+    def absent_snapshots(self) -> list[float]:
+        """Return the fractions of ``scoring.at`` at which some finished run kept no generator to score."""
+        from ganbench.training.checkpoint import snapshot_file
+
+        found = set()
+        for run in self.plan.runs():
+            folder = self.store.run_folder(run.id)
+            if not run.is_baseline and (folder.status() or {}).get("status") == "done":
+                wanted = [at for at in self.job.scoring.at if at < 1]
+                found |= {at for at in wanted if not (folder.path / snapshot_file(at)).exists()}
+        return sorted(found)
+
+
+def plan_json(plan: Plan, metrics: list[str], protocols: list[str]) -> dict[str, Any]:
+    """Return what `ganbench.results.plan` keeps of ``plan``: labels, seeds, training ids, reasons."""
+
+    def ids(runs: tuple[Run, ...]) -> dict[str, str]:
+        return {str(run.seed): run.id for run in runs}
+
+    return {
+        "suite": plan.suite.name,
+        "budget": plan.suite.budget.model_dump(exclude_none=True),
+        "samples": plan.suite.scoring.samples,
+        "metrics": metrics,
+        "protocols": protocols,
+        "cells": [
+            {**cell.labels, "runs": ids(cell.runs), "skipped": cell.skipped, "allowed_incompatible": cell.allowed}
+            for cell in plan.cells
+        ],
+        "baselines": [{"dataset": row.dataset, "name": row.name, "runs": ids(row.runs)} for row in plan.baselines],
+    }
+
+
+def _name(labels: Any) -> str:
+    return f"{labels['architecture']}/{labels['loss']} on {labels['dataset']}"
