@@ -120,9 +120,7 @@ def _check_discriminator(trial: _Trial) -> None:
     """Check the logits, and that a decision depends on the others of its batch if and only if that is declared."""
     if trial.networks.discriminator is None:
         return
-    discriminator, batch = copy.deepcopy(trial.networks.discriminator), trial.batch
-    for p in discriminator.parameters():
-        p.data.add_(torch.randn_like(p), alpha=0.05)  # layers that start from zero hide what feeds them
+    discriminator, batch = _stirred(trial.networks.discriminator), trial.batch
     x = batch.real.clone()
     x[trial.pac :] = 3 * x[trial.pac :].roll(1, 0) - 1  # other company for the first decision
     labels = batch.labels
@@ -154,16 +152,21 @@ def _check_discriminator(trial: _Trial) -> None:
 
 def _check_gradients(trial: _Trial) -> None:
     """Check that every parameter of either player gets a finite gradient, and the generator one through D."""
-    discriminator = trial.networks.discriminator
+    modules = {"generator": _stirred(trial.networks.generator)}
+    if trial.networks.discriminator is not None:
+        modules["discriminator"] = _stirred(trial.networks.discriminator)
     with parametrize.cached():
-        sample = trial.generate(trial.networks.generator)
-        outputs = [sample.images] if sample.style is None else [sample.images, sample.style]
-        if discriminator is not None:
-            outputs += _tensors(trial.judge(discriminator, sample.images, trial.batch.fake_labels))
-        torch.stack([(1 + output).square().mean() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
-    for player in PLAYERS:
-        module: nn.Module | None = getattr(trial.networks, player)
-        gradients = {} if module is None else {name: p.grad for name, p in module.named_parameters()}
+        sample = trial.generate(modules["generator"])
+        outputs = [] if sample.style is None else [sample.style]
+        if "discriminator" in modules:
+            outputs += _tensors(trial.judge(modules["discriminator"], sample.images, trial.batch.fake_labels))
+        else:
+            outputs.append(sample.images)
+        total = torch.stack([(1 + output).square().mean() for output in outputs]).sum()
+        if total.requires_grad:
+            total.backward()  # type: ignore[no-untyped-call]
+    for player, module in modules.items():
+        gradients = {name: p.grad for name, p in module.named_parameters()}
         without = [name for name, gradient in gradients.items() if gradient is None]
         require(not without, f"{trial.label}: no gradient reaches {', '.join(without)} of the {player}")
         bad = [name for name, gradient in gradients.items() if gradient is not None and not _finite(gradient)]
@@ -181,6 +184,15 @@ def _check_waiting(trial: _Trial, cast: Cast) -> None:
     generator = world.module(trial.networks.generator)
     z, labels = dataless((trial.batch.z, trial.batch.fake_labels), world)
     world.run(f"{trial.label}: the generator", lambda: generator(z, labels))
+
+
+def _stirred(module: nn.Module) -> nn.Module:
+    """Return a copy with a little noise on its weights: layers that start from zero hide what feeds them."""
+    stirred = copy.deepcopy(module)
+    torch.default_generator.manual_seed(5)
+    for p in stirred.parameters():
+        p.data.add_(torch.randn_like(p), alpha=0.05)
+    return stirred
 
 
 def _tensors(critique: Critique) -> list[Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ganbench.components import trait
 from ganbench.testing.description import label_of
 from ganbench.testing.fault import blaming, require
-from ganbench.testing.rehearsal import PLAYERS, Cast, Outcome, Scene, Stage, play, play_dataless
+from ganbench.testing.rehearsal import PLAYERS, Cast, Outcome, Scene, Stage, opened, play, play_dataless
 from ganbench.values import Player
 
 _LATE = 1_000
@@ -42,8 +42,7 @@ def check_augmentation(augmentation: Any, scene: Scene) -> None:
     label, stage = f"augmentation {label_of(augmentation)}", _stage(scene)
     with blaming(label):
         images = torch.rand(8, *stage.data.shape).mul(2).sub(1).requires_grad_()
-        game = play(replace(stage, augmentations=(augmentation,)), "discriminator").game
-        changed = augmentation(images, game)
+        changed = augmentation(images, opened(replace(stage, augmentations=(augmentation,)), "discriminator"))
     shape = getattr(changed, "shape", type(changed).__name__)
     require(shape == images.shape, f"{label} made {shape} of images of shape {tuple(images.shape)}")
     require(changed.dtype == images.dtype, f"{label} made {changed.dtype} of float32 images")

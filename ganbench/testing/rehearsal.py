@@ -19,6 +19,7 @@ from ganbench.training.game import Draws, Game, Players, due_regularizers, evalu
 from ganbench.values import Cell, Companion, Critique, DataSpec, ImageSpec, Latent, Networks, Player, Sample
 
 BATCH = 8
+States = tuple[tuple[Any, dict[str, Tensor]], ...]
 PLAYERS: tuple[Player, ...] = ("discriminator", "generator")
 
 
@@ -178,7 +179,7 @@ class Outcome:
     game: Game
     value: Tensor
     gradients: Mapping[str, Tensor | None]
-    states: tuple[tuple[Any, dict[str, Tensor]], ...]
+    states: States
     renewed: tuple[Mapping[str, Tensor], ...]
 
 
@@ -186,6 +187,12 @@ def play(cast: Cast, player: Player, step: int = 0) -> Outcome:
     """Play one phase up to its gradients, with the engine's game."""
     networks = cast.networks()
     return _play(cast, networks, _states(cast), draw_batch(cast.data, networks.latent), (player, step))
+
+
+def opened(cast: Cast, player: Player) -> Game:
+    """Return the game of a phase in which nothing was evaluated yet."""
+    networks = cast.networks()
+    return _game(cast, networks, _states(cast), draw_batch(cast.data, networks.latent), (player, 0))
 
 
 def play_dataless(cast: Cast, player: Player, label: str) -> None:
@@ -204,7 +211,7 @@ def play_dataless(cast: Cast, player: Player, label: str) -> None:
     world.run(label, lambda: _play(cast, copies, states, empty, (player, 0)))
 
 
-def _states(cast: Cast) -> tuple[tuple[Any, dict[str, Tensor]], ...]:
+def _states(cast: Cast) -> States:
     roles = (cast.loss, *cast.regularizers, *cast.augmentations)
     return tuple((one, dict(one.state())) for one in roles if hasattr(one, "state"))
 
@@ -212,20 +219,16 @@ def _states(cast: Cast) -> tuple[tuple[Any, dict[str, Tensor]], ...]:
 def _play(
     cast: Cast,
     networks: Networks,
-    states: tuple[tuple[Any, dict[str, Tensor]], ...],
+    states: States,
     batch: Batch,
     moment: tuple[Player, int],
 ) -> Outcome:
-    player, step = moment
+    player = moment[0]
     params = dict(_named_parameters(networks, player))
     other: Player = "generator" if player == "discriminator" else "discriminator"
     for frozen in dict(_named_parameters(networks, other)).values():
         frozen.requires_grad_(False)
-    players = Players(networks, cast.pac, cast.loss, cast.regularizers, cast.augmentations, states)
-    draws = Draws(lambda: (batch.real, batch.labels), lambda: (batch.z, batch.fake_labels))
-    clock = torch.full((), float(step)), torch.full((), 0.5)
-    torch.default_generator.manual_seed(2)
-    game = Game(player, players, draws, due_regularizers(cast.regularizers, player, 0), clock)
+    game = _game(cast, networks, states, batch, moment)
     with parametrize.cached():
         value = evaluate_phase(game)
         if isinstance(value, Tensor) and value.shape == () and value.requires_grad:
@@ -233,6 +236,21 @@ def _play(
     with torch.no_grad():
         renewed = tuple(owner.update(game, tensors) for owner, tensors in states if hasattr(owner, "update"))
     return Outcome(game, value, {name: p.grad for name, p in params.items()}, states, renewed)
+
+
+def _game(
+    cast: Cast,
+    networks: Networks,
+    states: States,
+    batch: Batch,
+    moment: tuple[Player, int],
+) -> Game:
+    player, step = moment
+    players = Players(networks, cast.pac, cast.loss, cast.regularizers, cast.augmentations, states)
+    draws = Draws(lambda: (batch.real, batch.labels), lambda: (batch.z, batch.fake_labels))
+    clock = torch.full((), float(step)), torch.full((), 0.5)
+    torch.default_generator.manual_seed(2)
+    return Game(player, players, draws, due_regularizers(cast.regularizers, player, 0), clock)
 
 
 def _named_parameters(networks: Networks, player: Player) -> list[tuple[str, nn.Parameter]]:
