@@ -9,8 +9,12 @@ from types import ModuleType
 
 import pytest
 import torch
+from hypothesis import settings
 
 PLUGINS = Path(__file__).parent / "plugins"
+
+settings.register_profile("shared", deadline=None)  # a busy machine must not fail a test
+settings.load_profile("shared")
 
 
 @pytest.fixture(autouse=True, scope="session")

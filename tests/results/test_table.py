@@ -1,0 +1,467 @@
+"""Tables out of folders made by hand: layouts, options, notes and golden texts."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ganbench.errors import ResultsError
+from ganbench.results.record import Record
+from ganbench.results.render import FORMATS
+from ganbench.results.store import Store
+from ganbench.results.table import TableOptions, build, render_run_summary
+
+FD, PRECISION = "fd/digits_cnn", "precision/digits_cnn"
+
+
+def column(block, name):
+    index = block.header.index(name)
+    return [row[index].text for row in block.rows]
+
+
+def lines(block):
+    return [" ".join(filter(None, (entry.text for entry in row[:2]))) for row in block.rows]
+
+
+def said(block):
+    return "\n".join(block.notes)
+
+
+def options(**given):
+    return TableOptions(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+
+
+def test_the_markdown_of_the_demo(demo):
+    assert render_run_summary(demo.store) == Path(__file__).with_name("demo.md").read_text(encoding="utf-8")
+
+
+def test_the_latex_of_the_demo(demo):
+    latex = build(demo.store).render("latex")
+    assert (
+        r"mlp & hinge & 1 & \textbf{3.20 $\pm$ 0.25} & \textbf{0.713 $\pm$ 0.063} & 3/3 & 0 & 1,001 & 782/782 \\"
+        in latex
+    )
+    assert r"architecture & loss & rank & fd/digits\_cnn $\downarrow$ & precision/digits\_cnn $\uparrow$" in latex
+    assert latex.index(r"\toprule") < latex.index(r"\midrule") < latex.index(r"\bottomrule")
+    assert r"\begin{tabular}{llrrrrrrr}" in latex
+    assert r"bold: the best, and all that are not significantly worse (Welch t, Holm over all pairs, 5 \%) \\" in latex
+    assert latex.count("{") == latex.count("}")
+
+
+def test_the_csv_of_the_demo(demo):
+    rows = list(csv.DictReader(io.StringIO(build(demo.store).render("csv"))))
+    assert len(rows) == 2 * 8
+    hinge = rows[0]
+    assert (hinge["architecture"], hinge["loss"], hinge["metric"]) == ("mlp", "hinge", FD)
+    assert float(hinge["mean"]) == pytest.approx(3.2)
+    assert float(hinge["half_width"]) == pytest.approx(0.248414, rel=1e-5)
+    assert (hinge["n"], hinge["planned"], hinge["rank"], hinge["best"]) == ("3", "3", "1", "True")
+    assert (hinge["images_per_second"], hinge["d_updates"], hinge["scale"]) == ("1001.0", "782.0", "log")
+    wasserstein = rows[2]
+    assert (wasserstein["status"], wasserstein["n"], wasserstein["diverged"]) == ("partial", "2", "1")
+    assert {row["status"] for row in rows} == {"done", "partial", "diverged", "skipped"}
+    assert rows[3]["mean"] == ""
+
+
+def test_the_json_of_the_demo(demo):
+    data = json.loads(build(demo.store).render("json"))
+    assert (data["suite"], data["level"]) == ("demo", 0.95)
+    assert data["rows"][3]["mean"] is None
+    assert data["rows"][3]["status"] == "diverged"
+    assert data["tables"][0]["title"] == "demo, digits, 50,000 images"
+    assert any(note.startswith("floor") for note in data["tables"][0]["notes"])
+
+
+def test_an_unknown_format_is_refused(demo):
+    with pytest.raises(ResultsError, match=r"unknown format 'latx'; did you mean 'latex'\?"):
+        build(demo.store).render("latx")
+    assert set(FORMATS) == {"markdown", "csv", "latex", "json"}
+
+
+def test_metrics_are_chosen_by_name_or_stem_and_in_the_order_asked_for(demo):
+    (block,) = build(demo.store, options(metrics=["precision"])).blocks
+    assert block.header[3:5] == (f"{PRECISION} ↑", "runs")
+    (block,) = build(demo.store, options(metrics=["precision", FD])).blocks
+    assert block.header[3:5] == (f"{PRECISION} ↑", f"{FD} ↓")
+    assert "rank by precision" in said(block)
+    with pytest.raises(ResultsError, match=r"unknown metric 'fd/digit_cnn'; did you mean 'fd/digits_cnn'\? known: fd"):
+        build(demo.store, options(metrics=["fd/digit_cnn"]))
+
+
+def test_sorting(demo):
+    by_fd = lines(build(demo.store).blocks[0])
+    assert by_fd[-2:] == ["real", "noise"]
+    by_precision = lines(build(demo.store, options(sort="precision")).blocks[0])
+    assert by_precision == by_fd  # the order of the means happens to be the same; the ranks are of precision
+    by_loss = lines(build(demo.store, options(sort="loss")).blocks[0])
+    assert by_loss[:3] == ["dcgan hinge", "mlp hinge", "dcgan minimax"]
+    by_label = lines(build(demo.store, options(sort="label")).blocks[0])
+    assert by_label[:3] == ["dcgan hinge", "dcgan minimax", "dcgan wasserstein"]
+    assert by_label[-2:] == ["real", "noise"]
+    with pytest.raises(ResultsError, match=r"unknown metric 'los'; did you mean 'loss'\?"):
+        build(demo.store, options(sort="los"))
+
+
+def test_sorting_by_another_metric_ranks_by_it(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.metric(PRECISION)
+    folder.cell("a", "x", {FD: [1.0, 1.1], PRECISION: [0.1, 0.2]})
+    folder.cell("b", "x", {FD: [2.0, 2.1], PRECISION: [0.8, 0.9]})
+    assert lines(build(folder.store).blocks[0]) == ["a x", "b x"]
+    (block,) = build(folder.store, options(sort="precision")).blocks
+    assert lines(block) == ["b x", "a x"]
+    assert column(block, "rank") == ["1", "2"]
+    (pivot,) = build(folder.store, options(metrics=[FD], cols=["loss"])).blocks
+    assert [row[0].text for row in pivot.rows] == ["a", "b"]
+
+
+def test_equal_means_share_a_rank(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    for loss, values in {"x": [8.0, 8.0], "y": [8.0, 8.0], "z": [9.0, 9.0]}.items():
+        folder.cell("a", loss, {FD: values})
+    assert column(build(folder.store).blocks[0], "rank") == ["1", "1", "3"]
+
+
+def test_one_axis_against_another(demo):
+    (fd, precision) = build(demo.store, options(rows=["architecture"], cols=["loss"])).blocks
+    assert fd.title == "demo, fd/digits_cnn ↓, digits, 50,000 images"
+    assert precision.title.startswith("demo, precision/digits_cnn ↑")
+    assert fd.header == ("architecture", "hinge", "minimax", "wasserstein")
+    assert [[entry.text for entry in row] for row in fd.rows] == [
+        ["mlp", "3.20 ± 0.25", "8.2 ± 1.9", "(4.2) (n=2)"],
+        ["dcgan", "diverged", "5.000 (n=1)", "n/a: note 1"],
+    ]
+    assert [entry.bold for entry in fd.rows[0]] == [False, True, False, False]
+    assert "baselines: real (digits) 0.3000, noise (digits) 105.2" in fd.notes
+
+
+def test_rows_follow_from_the_columns(demo):
+    (block,) = build(demo.store, options(metrics=["fd"], cols=["architecture"])).blocks
+    assert block.header == ("loss", "mlp", "dcgan")
+    (block,) = build(demo.store, options(metrics=["fd"], cols=["architecture", "loss"])).blocks
+    assert block.header[:3] == ("dataset", "mlp / hinge", "mlp / minimax")
+    assert block.rows[0][0].text == "digits"
+
+
+def test_pivots_sort_by_label_or_metric(demo):
+    rows = [row[0].text for row in build(demo.store, options(cols=["loss"], sort="architecture")).blocks[0].rows]
+    assert rows == ["dcgan", "mlp"]
+    rows = [row[0].text for row in build(demo.store, options(cols=["loss"], sort="fd")).blocks[0].rows]
+    assert rows == ["mlp", "dcgan"]
+
+
+def test_seeds_as_rows_and_as_columns(demo):
+    (block,) = build(demo.store, options(metrics=["fd"], rows=["architecture", "loss", "seed"])).blocks
+    assert block.header[:4] == ("architecture", "loss", "seed", "rank")
+    assert [entry.text for entry in block.rows[0][:5]] == ["mlp", "hinge", "0", "1", "3.100"]
+    assert not any(entry.bold for row in block.rows for entry in row)
+    assert "missing" in column(block, f"{FD} ↓")
+    (block,) = build(demo.store, options(metrics=["fd"], cols=["seed"])).blocks
+    assert block.header == ("architecture", "loss", "0", "1", "2")
+    assert [entry.text for entry in block.rows[0]] == ["mlp", "hinge", "3.100", "3.300", "3.200"]
+    assert "dcgan / wasserstein: n/a: the penalty" in said(block)
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"rows": ["los"]}, r"unknown axis 'los'; did you mean 'loss'\? known: architecture, dataset, loss, seed"),
+        ({"rows": ["loss"], "cols": ["loss"]}, "axis 'loss' is named twice"),
+        ({"cols": ["architecture", "loss", "dataset"]}, "no axis is left for the rows"),
+    ],
+)
+def test_axes_that_make_no_sense(demo, given, match):
+    with pytest.raises(ResultsError, match=match):
+        build(demo.store, options(**given))
+
+
+@pytest.fixture
+def two_datasets(make_folder):
+    folder = make_folder()
+    for dataset in ("digits", "mnist"):
+        folder.metric(FD, dataset=dataset)
+        folder.cell("mlp", "hinge", {FD: [1.0, 2.0]}, dataset=dataset)
+        folder.cell("mlp", "minimax", {FD: [4.0, 5.0]}, dataset=dataset)
+    return folder
+
+
+def test_a_table_for_each_dataset(two_datasets):
+    first, second = build(two_datasets.store).blocks
+    assert (first.title, second.title) == ("demo, digits, 50,000 images", "demo, mnist, 50,000 images")
+    assert "(mnist, test split)" in said(second)
+    assert "(mnist" not in said(first)
+
+
+def test_datasets_never_share_a_column_of_rows(two_datasets):
+    (block,) = build(two_datasets.store, options(rows=["dataset"])).blocks
+    assert block.header[:6] == ("dataset", "architecture", "loss", "rank", f"{FD} ↓ (digits)", f"{FD} ↓ (mnist)")
+    assert [row[4].text for row in block.rows if row[0].text == "mnist"] == ["", ""]
+    (block,) = build(two_datasets.store, options(cols=["dataset"])).blocks
+    assert block.header == ("architecture", "loss", "digits", "mnist")
+
+
+def test_two_protocols_never_share_a_column(make_folder):
+    folder = make_folder()
+    old = folder.metric(FD, id="1111111122222222", generated={"n": 1000})
+    folder.cell("mlp", "hinge", {FD: [1.0, 1.2]})
+    folder.ids.clear()
+    new = folder.metric(FD, id="3333333344444444")
+    folder.cell("mlp", "minimax", {FD: [2.0, 2.2]})
+    (block,) = build(folder.store).blocks
+    assert block.header[3:5] == (f"{FD} ↓ (11111111)", f"{FD} ↓ (33333333)")
+    assert column(block, f"{FD} ↓ (11111111)") == ["1.1 ± 1.3", "unscored"]
+    assert column(block, f"{FD} ↓ (33333333)") == ["unscored", "2.1 ± 1.3"]
+    assert "was scored under more than one protocol" in said(block)
+    assert "1,000 generated" in said(block)
+    assert "2,000 generated" in said(block)
+    pivots = build(folder.store, options(cols=["loss"])).blocks
+    assert [block.title for block in pivots] == [
+        f"demo, {FD} ↓, 11111111, digits, 50,000 images",
+        f"demo, {FD} ↓, 33333333, digits, 50,000 images",
+    ]
+
+    folder.plan["protocols"] = [new]
+    folder.store.write_plan(folder.plan)
+    (block,) = build(folder.store).blocks
+    assert block.header[3:5] == (f"{FD} ↓", "runs")
+    assert "unscored" in column(block, f"{FD} ↓")
+    assert "has not been measured" in said(block)
+    (block,) = build(folder.store, options(all=True)).blocks
+    assert old[:8] in " ".join(block.header)
+
+
+def test_a_baseline_of_fewer_samples_frames_the_column(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "hinge", {FD: [1.0, 1.2]})
+    folder.ids.clear()
+    few = folder.metric(FD, id="few", generated={"n": 599})
+    folder.ids.clear()
+    other = folder.metric(FD, id="other", extractor={"name": "another"})
+    folder.baseline("real", {FD: [0.2]}, ids={FD: few})
+    folder.baseline("noise", {FD: [99.0]}, ids={FD: other})
+    (block,) = build(folder.store).blocks
+    assert column(block, f"{FD} ↓") == ["1.1 ± 1.3", "0.2000", "unscored"]
+    assert "real was scored on 599 samples: fd/digits_cnn" in said(block)
+
+
+def test_baselines_with_several_seeds_have_an_interval(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "hinge", {FD: [1.0, 1.2]})
+    folder.baseline("vae", {FD: [5.0, 6.0, 7.0]})
+    (block,) = build(folder.store).blocks
+    assert column(block, f"{FD} ↓") == ["1.1 ± 1.3", "6.0 ± 2.5"]
+    assert column(block, "rank") == ["1", ""]
+
+
+def test_only_the_last_snapshot_is_the_score(make_folder):
+    folder = make_folder()
+    id = folder.metric(FD)
+    (run,) = folder.cell("mlp", "hinge", {FD: [1.0]})
+    place = folder.store.run_folder(run)
+    early = Record(run, "digits", "mlp", "hinge", 0, 25000, FD, 0.1, "done", None, id)
+    place.write_records([early, *place.records()])
+    assert column(build(folder.store).blocks[0], f"{FD} ↓") == ["1.000"]
+
+
+def test_scores_of_an_earlier_snapshot_are_pointed_out(make_folder):
+    folder = make_folder()
+    id = folder.metric(FD)
+    runs = folder.cell("mlp", "hinge", {FD: [1.0, 1.1]})
+    early = Record(runs[0], "digits", "mlp", "hinge", 0, 25000, FD, 0.1, "done", None, id)
+    folder.store.run_folder(runs[0]).write_records([early])
+    assert "between 50 % and 100 % of a run" in said(build(folder.store).blocks[0])
+
+
+@pytest.mark.parametrize("status", ["interrupted", "running", "missing", "failed", "diverged"])
+def test_a_cell_without_any_score_says_what_became_of_it(make_folder, status):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "hinge", {FD: [status, status]})
+    (block,) = build(folder.store, options(all=True)).blocks
+    assert column(block, FD if "↓" not in block.header[3] else f"{FD} ↓") == [status]
+    assert column(block, "runs") == ["0/2"]
+
+
+def test_mixed_fates_are_counted(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "minimax", {FD: [1.0, 1.0, 1.0]})
+    folder.cell("mlp", "hinge", {FD: ["failed", "interrupted", "failed"]})
+    (block,) = build(folder.store).blocks
+    assert column(block, f"{FD} ↓")[1] == "2 failed, 1 interrupted"
+    assert "1 of 6 runs were interrupted: mlp / hinge seed 1" in said(block)
+
+
+def test_a_metric_that_failed_on_some_runs(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.metric("kd/digits_cnn")
+    folder.cell("mlp", "hinge", {FD: [1.0, 1.1, 1.2], "kd/digits_cnn": [0.1, None, 0.2]})
+    (block,) = build(folder.store).blocks
+    assert column(block, "runs") == ["3/3"]
+    assert column(block, "kd/digits_cnn ↓")[0].endswith("(n=2)")
+    assert "kd/digits_cnn failed: too few samples: 1 run" in said(block)
+
+
+def test_short_reasons_stand_in_the_cell(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "hinge", {FD: [1.0]})
+    folder.cell("mlp", "wgan", skipped="no critic")
+    (block,) = build(folder.store).blocks
+    assert column(block, f"{FD} ↓") == ["1.000", "n/a: no critic"]
+
+
+def test_incompatible_cells_that_run_all_the_same_are_marked(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "wgan", {FD: [1.0]}, allowed_incompatible="BatchNorm in D")
+    (block,) = build(folder.store).blocks
+    assert lines(block) == ["mlp wgan (incompatible)"]
+    assert "mlp / wgan (incompatible): run although it is declared incompatible: BatchNorm in D" in block.notes
+
+
+def test_hidden_runs_are_shown_by_all_and_not_ranked(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.metric("kd/digits_cnn")
+    folder.cell("mlp", "hinge", {FD: [3.0, 3.1], "kd/digits_cnn": [0.1, 0.2]})
+    folder.plan["cells"].clear()
+    folder.plan["metrics"].remove("kd/digits_cnn")
+    folder.cell("mlp", "minimax", {FD: [4.0, 4.1]})
+    (block,) = build(folder.store).blocks
+    assert lines(block) == ["mlp minimax"]
+    (block,) = build(folder.store, options(all=True)).blocks
+    assert re.fullmatch(r"mlp hinge \(old [0-9a-f]{6}\)", lines(block)[1])
+    assert column(block, "rank") == ["1", ""]
+    assert "kd/digits_cnn ↓" in block.header
+    assert "old: runs that the suite no longer names" in said(block)
+
+
+def test_earlier_versions_of_a_cell_do_not_mix(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "hinge", {FD: [3.0, 3.1]})
+    for run, rate in (("x1", 0.1), ("x2", 0.2)):
+        folder.run(run, ("digits", "mlp", "hinge"), 0, {FD: rate})
+        config = folder.store.run_folder(run).config()
+        folder.store.run_folder(run).write_json("config.json", {**config, "config": {"lr": rate, "seed": 0}})
+    (block,) = build(folder.store, options(all=True)).blocks
+    assert len(set(lines(block))) == 3
+    assert column(block, "runs") == ["2/2", "1/1", "1/1"]
+
+
+def test_mixed_environments_are_named(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    runs = folder.cell("mlp", "hinge", {FD: [1.0, 1.1, 1.2]})
+    assert "mixed environments" not in said(build(folder.store).blocks[0])
+    folder.store.run_folder(runs[0]).write_json("environment.json", {"device": "cuda (H100)", "torch": "2.15.0"})
+    assert "mixed environments" in said(build(folder.store).blocks[0])
+    assert "device cpu (2 runs), cuda (H100) (1 runs)" in said(build(folder.store).blocks[0])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "note"),
+    [(1, "1 seed a cell: no interval"), (3, "3 seeds a cell: only large"), (5, None)],
+)
+def test_few_seeds_are_pointed_out(make_folder, seeds, note):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "hinge", {FD: [1.0 + seed for seed in range(seeds)]})
+    folder.cell("mlp", "minimax", {FD: [2.0 + seed for seed in range(seeds)]})
+    (block,) = build(folder.store).blocks
+    assert (note in said(block)) if note else ("seeds a cell" not in said(block))
+    assert ("nothing is bold" in said(block)) == (seeds == 1)
+    assert ("smallest effect" in said(block)) == (seeds > 1)
+
+
+def test_the_level_widens_the_interval(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "hinge", {FD: [1.0, 2.0, 3.0]})
+    wide, narrow = (build(folder.store, TableOptions(level=level)).long[0]["half_width"] for level in (0.99, 0.9))
+    assert wide > narrow
+    assert "99 % interval" in said(build(folder.store, TableOptions(level=0.99)).blocks[0])
+
+
+def test_a_plan_without_any_run_shows_what_is_missing(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.plan["cells"] = [{"dataset": "digits", "architecture": "mlp", "loss": "hinge", "runs": {"0": "r0"}}]
+    folder.store.write_plan(folder.plan)
+    (block,) = build(folder.store).blocks
+    assert column(block, FD) == ["missing"]
+
+
+def test_a_folder_without_a_plan_has_no_table(make_folder):
+    with pytest.raises(ResultsError, match="holds no results yet"):
+        build(make_folder().store)
+
+
+def test_damaged_files_are_named(make_folder):
+    folder = make_folder()
+    id = folder.metric(FD)
+    (run,) = folder.cell("mlp", "hinge", {FD: [1.0]})
+    place = folder.store.run_folder(run)
+    (folder.store.folder / "protocols.json").write_text("{}")
+    with pytest.raises(ResultsError, match=rf"names the protocol '{id}', which protocols.json does not hold"):
+        build(folder.store)
+    folder.store.add_protocols({id: {"direction": "sideways"}})
+    with pytest.raises(ResultsError, match="no direction or no scale"):
+        build(folder.store)
+    (place.path / "records.jsonl").write_text("{}\n")
+    with pytest.raises(ResultsError, match=r"records\.jsonl, line 1 is no record"):
+        build(folder.store)
+    (place.path / "run.json").write_text("[]")
+    with pytest.raises(ResultsError, match=r"run\.json holds list; it must be a JSON object"):
+        build(folder.store)
+
+
+NASTY = "=cmd|' /C calc'!A0 <script>alert(1)</script> \\input{/etc/passwd} \x1b[31m\n| a | b |"
+
+
+def test_foreign_text_stays_text_in_every_format(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "hinge", {FD: [1.0]})
+    folder.cell("mlp", "wgan", skipped=NASTY)
+    table = build(folder.store)
+    markdown = table.render("markdown")
+    assert r"\<script\>" in markdown
+    assert len({line.count("|") - line.count(r"\|") for line in markdown.splitlines() if line.startswith("|")}) == 1
+    latex = table.render("latex")
+    assert r"\textbackslash{}input\{/etc/passwd\}" in latex
+    reasons = [row["reason"] for row in csv.DictReader(io.StringIO(table.render("csv")))]
+    assert reasons[1].startswith("'=cmd")
+    assert all("\x1b" not in table.render(form) for form in FORMATS)
+    assert json.loads(table.render("json"))["rows"][1]["reason"].startswith("=cmd")
+
+
+@settings(max_examples=25)
+@given(values=st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=4), reason=st.text(min_size=1))
+def test_any_values_and_reasons_render(tmp_path_factory, values, reason):
+    store = Store.create(tmp_path_factory.mktemp("any"), "any")
+    reason = reason.encode("utf-8", "replace").decode()
+    store.add_protocols({"p": {"direction": "lower", "scale": "log", "protocol": {}}})
+    runs = {str(seed): f"r{seed}" for seed in range(len(values))}
+    cells = [{"dataset": "d", "architecture": "a", "loss": "l", "runs": runs}]
+    cells += [{"dataset": "d", "architecture": "a", "loss": "m", "runs": {}, "skipped": reason}]
+    plan = {"suite": "any", "budget": {}, "samples": 1, "metrics": ["fd"], "cells": cells, "baselines": []}
+    store.write_plan(plan)
+    for seed, value in enumerate(values):
+        run = store.run_folder(f"r{seed}")
+        run.write_json("run.json", {"status": "done"})
+        run.write_records([Record(run.id, "d", "a", "l", seed, 1, "fd", value, "done", None, "p")])
+    table = build(store)
+    assert all(table.render(form) for form in FORMATS)
+    assert table.long[0]["mean"] == pytest.approx(sum(values) / len(values), abs=1e-6)
