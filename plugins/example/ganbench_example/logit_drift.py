@@ -1,0 +1,42 @@
+"""A small penalty on the size of the logits, which keeps them from drifting off.
+
+Tero Karras, Timo Aila, Samuli Laine, Jaakko Lehtinen, "Progressive Growing of GANs for Improved Quality, Stability, and
+Variation", 2017, arXiv:1710.10196, appendix A.1.
+
+Differs: in nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from ganbench import hookimpl
+from ganbench.components import Game
+
+
+@dataclass(frozen=True)
+class LogitDrift:
+    """``weight`` times the mean squared logit of real samples."""
+
+    name: ClassVar[str] = "logit_drift"
+    paper: ClassVar[str] = "arXiv:1710.10196"
+    formula: ClassVar[str] = "D: weight E[D(x)^2], x real"
+
+    weight: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise ValueError(f"logit_drift needs a finite weight >= 0, not {self.weight}")
+
+    def penalty(self, game: Game) -> Tensor:
+        return self.weight * game.real_logits.square().mean()
+
+
+@hookimpl
+def regularizers() -> list[type]:
+    """Offer `LogitDrift`."""
+    return [LogitDrift]
