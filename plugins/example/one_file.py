@@ -1,8 +1,8 @@
 """The total variation game, as a plugin of one file: ``ganbench run --plugins one_file.py --loss total_variation``.
 
 Sebastian Nowozin, Botond Cseke, Ryota Tomioka, "f-GAN: Training Generative Neural Samplers using Variational Divergence
-Minimization", 2016, arXiv:1606.00709: the variational objective, with the output activation tanh(v) / 2 and the conjugate
-f*(t) = t that the paper gives for the total variation.
+Minimization", 2016, arXiv:1606.00709: the variational objective, with the output activation tanh(v) / 2 and the
+conjugate f*(t) = t that the paper gives for the total variation.
 
 Differs: in nothing.
 """
