@@ -46,6 +46,17 @@ def test_counts_equal_brute_force_for_any_block(store, monkeypatch, k, block):
     assert torch.equal(counts.real_covered, covered)
 
 
+def test_equal_distances_are_equal_on_a_lattice(store):
+    rng = torch.Generator().manual_seed(1)
+    generated, real = (torch.randint(0, 3, (80, 7), generator=rng) for _ in range(2))  # whole numbers: many exact ties
+    for scale, offset in ((1.0, 0.0), (0.3, 11.0)):
+        counts = Context(0, store(generated * scale + offset), store(real * scale + offset)).neighbours(3)
+        in_real, in_generated, covered = brute_force(generated, real, 3)
+        assert torch.equal(counts.generated_in_real, in_real)
+        assert torch.equal(counts.real_in_generated, in_generated)
+        assert torch.equal(counts.real_covered, covered)
+
+
 def test_computed_once_a_k(store):
     context = Context(0, store(normal(30, 3, 1)), store(normal(30, 3, 2)))
     assert context.neighbours(3) is context.neighbours(3)

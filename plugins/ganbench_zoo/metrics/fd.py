@@ -9,8 +9,8 @@ Frechet distance between multivariate normal distributions", 1982:
 tr (S1 S2)^1/2 is the sum of the singular values of A1^T A2 for any factors S = A A^T.
 
 Differs: the authors' code takes a matrix square root and adds 1e-6 to a singular covariance's diagonal; here factors
-come from symmetric eigendecompositions without the directions that have no variance (beyond the N - 1 that N samples
-span, or below rounding), so any rank is exact to rounding and nothing is added.
+come from symmetric eigendecompositions, without the directions whose variance is below rounding, so any rank is exact
+to rounding and nothing is added.
 """
 
 from __future__ import annotations
@@ -63,8 +63,6 @@ def _fit(store: FeatureStore, side: str) -> tuple[Tensor, Tensor, Tensor]:
     if not (torch.isfinite(store.mean).all() and torch.isfinite(store.covariance).all()):
         raise ValueError(f"the moments of the {side} samples are not finite")
     variances, axes = torch.linalg.eigh(store.covariance)  # ascending
-    rank = min(n - 1, len(variances))
-    variances, axes = variances[-rank:], axes[:, -rank:]
     real = variances > variances[-1].clamp(min=0.0) * (len(store.mean) * torch.finfo(variances.dtype).eps)
     return store.mean, axes[:, real] * variances[real].sqrt(), store.covariance.trace()
 
