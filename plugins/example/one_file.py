@@ -1,10 +1,8 @@
-"""The total variation game, as a plugin of one file: ``ganbench run --plugins one_file.py --loss total_variation``.
+"""The hinge game with squared hinges, as a plugin of one file: ``ganbench run --plugins one_file.py ...``.
 
-Sebastian Nowozin, Botond Cseke, Ryota Tomioka, "f-GAN: Training Generative Neural Samplers using Variational Divergence
-Minimization", 2016, arXiv:1606.00709: the variational objective, with the output activation tanh(v) / 2 and the
-conjugate f*(t) = t that the paper gives for the total variation.
+Jae Hyun Lim, Jong Chul Ye, "Geometric GAN", 2017, arXiv:1705.02894.
 
-Differs: in nothing.
+Differs: the discriminator's hinges are squared, made up for this example.
 """
 
 from __future__ import annotations
@@ -13,27 +11,35 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
+from torch.nn.functional import relu
 
 from ganbench import hookimpl
 from ganbench.components import Game
 
 
 @dataclass(frozen=True)
-class TotalVariation:
-    """A bounded variational estimate of the total variation distance, raised by D and lowered by G."""
+class SquaredHinge:
+    """A discriminator with squared hinges at ``margin``, and a generator that moves along its normal."""
 
-    name: ClassVar[str] = "total_variation"
-    paper: ClassVar[str] = "arXiv:1606.00709"
-    formula: ClassVar[str] = "D: E[t(D(G(z)))] - E[t(D(x))]    G: -E[t(D(G(z)))]    t(a) = tanh(a) / 2"
+    name: ClassVar[str] = "squared_hinge"
+    paper: ClassVar[str] = "after arXiv:1705.02894"
+    formula: ClassVar[str] = "D: E[max(0, m - D(x))^2] + E[max(0, m + D(G(z)))^2]    G: -E[D(G(z))]    m = margin"
+
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.margin > 0:
+            raise ValueError(f"squared_hinge needs margin > 0, not {self.margin}")
 
     def discriminator(self, game: Game) -> Tensor:
-        return game.fake_logits.tanh().mean() / 2 - game.real_logits.tanh().mean() / 2
+        real, fake = relu(self.margin - game.real_logits), relu(self.margin + game.fake_logits)
+        return real.square().mean() + fake.square().mean()
 
     def generator(self, game: Game) -> Tensor:
-        return -game.fake_logits.tanh().mean() / 2
+        return -game.fake_logits.mean()
 
 
 @hookimpl
 def losses() -> list[type]:
-    """Offer `TotalVariation`."""
-    return [TotalVariation]
+    """Offer `SquaredHinge`."""
+    return [SquaredHinge]

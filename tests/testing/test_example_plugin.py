@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parents[2] / "plugins" / "example"
 @pytest.mark.parametrize(
     ("path", "offered"),
     [
-        ("one_file.py", {("loss", "total_variation")}),
+        ("one_file.py", {("loss", "squared_hinge")}),
         ("ganbench_example", {("loss", "softmax"), ("regularizer", "logit_drift")}),
     ],
 )
