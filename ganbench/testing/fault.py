@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from ganbench.errors import GanbenchError
 
 
-class ComponentFault(GanbenchError):  # noqa: N818  the catalog calls what is wrong with a plugin a fault
+class ComponentFault(GanbenchError):
     """A component breaks the contract of its kind; the message says where and how."""
 
 
