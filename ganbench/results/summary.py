@@ -13,6 +13,7 @@ from typing import Any
 from ganbench.errors import ResultsError
 from ganbench.results.outcome import Outcome, Row, by_row
 from ganbench.results.plan import Plan
+from ganbench.results.record import Record
 from ganbench.results.statistics import Detectable, Direction, Scale, best_set, detectable_ratio, mean_interval, ranks
 
 
@@ -45,7 +46,8 @@ class Summary:
     """What a table says about one row in one column.
 
     ``values`` are those of the done runs, by ``seeds``; ``counts`` says how many of the ``planned`` runs gave none, by
-    status; ``reason`` is the first reason among these. ``seed`` is set where a row is a single run.
+    status; ``reason`` is the first reason among these. ``protocol`` is the id that the values were recorded under, which
+    for a baseline may be another one of the column's. ``seed`` is set where a row is a single run.
     """
 
     row: Row
@@ -55,6 +57,7 @@ class Summary:
     values: tuple[float, ...]
     counts: Mapping[str, int]
     reason: str | None
+    protocol: str
     mean: float | None = None
     half_width: float | None = None
     rank: int | None = None
@@ -86,6 +89,7 @@ def columns(
         ResultsError: a record names a protocol that protocols.json does not hold.
     """
     found = []
+    elsewhere = {entry.get("metric") for entry in protocols.values() if isinstance(entry, Mapping)}
     datasets = [cell.dataset for cell in plan.cells] + [row.dataset for row in plan.baselines]
     datasets += [outcome.row.dataset for outcome in outcomes]
     for dataset in dict.fromkeys(datasets):
@@ -98,9 +102,18 @@ def columns(
         for metric in metrics:
             ids = [id for name, id in cells if name == metric and (not current or id in current)]
             framing = [id for name, id in baselines if name == metric and (not current or id in current)]
-            ids = ids or framing[:1]
-            found += [_column(dataset, metric, id, framing, protocols) for id in ids] or [Column(dataset, metric)]
+            ids = ids or _registered(plan, protocols, dataset, metric) or framing[:1]
+            if ids:
+                found += [_column(dataset, metric, id, framing, protocols) for id in ids]
+            elif metric not in elsewhere:
+                found.append(Column(dataset, metric))
     return found
+
+
+def _registered(plan: Plan, protocols: Mapping[str, Any], dataset: str, metric: str) -> list[str]:
+    """Return the id under which the suite will score ``metric`` on ``dataset``, where no cell has been scored yet."""
+    entries = {id: protocols[id] for id in plan.protocols or protocols if isinstance(protocols.get(id), Mapping)}
+    return [id for id, e in entries.items() if (e.get("dataset"), e.get("metric")) == (dataset, metric)][:1]
 
 
 def _scored(outcomes: Iterable[Outcome], kind: str) -> list[tuple[str, str]]:
@@ -182,6 +195,7 @@ def _summary(row: Row, column: Column, group: Sequence[Outcome], by_seed: bool, 
         values=tuple(values),
         counts=counts,
         reason=row.skipped or next(filter(None, reasons), None),
+        protocol=next((found.protocol for run in group if (found := _record(run, column))), column.id),
         mean=mean,
         half_width=half_width,
     )
@@ -191,12 +205,16 @@ def score(outcome: Outcome, column: Column) -> tuple[str, float | None, str | No
     """Return what one run says in one column: status, value, reason."""
     if outcome.status != "done":
         return outcome.status, None, outcome.reason
-    last = outcome.last
-    for id in column.protocols:
-        record = last.get((column.metric, id))
-        if record is not None:
-            return record.status, record.value, record.reason
+    record = _record(outcome, column)
+    if record is not None:
+        return record.status, record.value, record.reason
     return "unscored", None, None
+
+
+def _record(outcome: Outcome, column: Column) -> Record | None:
+    """Return what was measured on ``outcome`` for ``column``, under the first of its protocols that there is."""
+    last = outcome.last
+    return next((last[key] for id in column.protocols if (key := (column.metric, id)) in last), None)
 
 
 def _ranked(summaries: Sequence[Summary], column: Column) -> list[Summary]:

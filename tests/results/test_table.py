@@ -199,6 +199,18 @@ def test_a_table_for_each_dataset(two_datasets):
     assert "(mnist" not in said(first)
 
 
+def test_a_dataset_has_the_columns_of_its_own_metrics_only(make_folder):
+    folder = make_folder()
+    ids = [folder.metric("fd/digits_cnn"), folder.metric("fd/mnist_cnn", dataset="mnist")]
+    folder.cell("mlp", "hinge", {"fd/digits_cnn": [1.0, 2.0]})
+    folder.plan["cells"].append({"dataset": "mnist", "architecture": "mlp", "loss": "hinge", "runs": {"0": "r9"}})
+    folder.store.write_plan(folder.plan | {"protocols": ids})
+    digits, mnist = build(folder.store).blocks
+    assert digits.header[3:5] == ("fd/digits_cnn ↓", "runs")
+    assert mnist.header[3:5] == ("fd/mnist_cnn ↓", "runs")
+    assert column(mnist, "fd/mnist_cnn ↓") == ["missing"]
+
+
 def test_datasets_never_share_a_column_of_rows(two_datasets):
     (block,) = build(two_datasets.store, options(rows=["dataset"])).blocks
     assert block.header[:6] == ("dataset", "architecture", "loss", "rank", f"{FD} ↓ (digits)", f"{FD} ↓ (mnist)")
@@ -239,7 +251,7 @@ def test_two_protocols_never_share_a_column(make_folder):
 
 def test_a_baseline_of_fewer_samples_frames_the_column(make_folder):
     folder = make_folder()
-    folder.metric(FD)
+    own = folder.metric(FD)
     folder.cell("mlp", "hinge", {FD: [1.0, 1.2]})
     folder.ids.clear()
     few = folder.metric(FD, id="few", generated={"n": 599})
@@ -247,8 +259,10 @@ def test_a_baseline_of_fewer_samples_frames_the_column(make_folder):
     other = folder.metric(FD, id="other", extractor={"name": "another"})
     folder.baseline("real", {FD: [0.2]}, ids={FD: few})
     folder.baseline("noise", {FD: [99.0]}, ids={FD: other})
-    (block,) = build(folder.store).blocks
+    table = build(folder.store)
+    (block,) = table.blocks
     assert column(block, f"{FD} ↓") == ["1.1 ± 1.3", "0.2000", "unscored"]
+    assert [row["protocol"] for row in table.long[:2]] == [own, few]
     assert "real was scored on 599 samples: fd/digits_cnn" in said(block)
 
 
@@ -268,7 +282,7 @@ def test_only_the_last_snapshot_is_the_score(make_folder):
     (run,) = folder.cell("mlp", "hinge", {FD: [1.0]})
     place = folder.store.run_folder(run)
     early = Record(run, "digits", "mlp", "hinge", 0, 25000, FD, 0.1, "done", None, id)
-    place.write_records([early, *place.records()])
+    place.write_records([early, *place.records(), early])
     assert column(build(folder.store).blocks[0], f"{FD} ↓") == ["1.000"]
 
 
@@ -287,7 +301,7 @@ def test_a_cell_without_any_score_says_what_became_of_it(make_folder, status):
     folder.metric(FD)
     folder.cell("mlp", "hinge", {FD: [status, status]})
     (block,) = build(folder.store, options(all=True)).blocks
-    assert column(block, FD if "↓" not in block.header[3] else f"{FD} ↓") == [status]
+    assert column(block, f"{FD} ↓") == [status]
     assert column(block, "runs") == ["0/2"]
 
 
@@ -399,8 +413,9 @@ def test_a_plan_without_any_run_shows_what_is_missing(make_folder):
     folder.metric(FD)
     folder.plan["cells"] = [{"dataset": "digits", "architecture": "mlp", "loss": "hinge", "runs": {"0": "r0"}}]
     folder.store.write_plan(folder.plan)
-    (block,) = build(folder.store).blocks
-    assert column(block, FD) == ["missing"]
+    assert column(build(folder.store).blocks[0], f"{FD} ↓") == ["missing"]
+    (folder.store.folder / "protocols.json").unlink()
+    assert column(build(folder.store).blocks[0], FD) == ["missing"]
 
 
 def test_a_folder_without_a_plan_has_no_table(make_folder):
