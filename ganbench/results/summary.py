@@ -45,9 +45,9 @@ class Column:
 class Summary:
     """What a table says about one row in one column.
 
-    ``values`` are those of the done runs, by ``seeds``; ``counts`` says how many of the ``planned`` runs gave none, by
-    status; ``reason`` is the first reason among these. ``protocol`` is the id that the values were recorded under, which
-    for a baseline may be another one of the column's. ``seed`` is set where a row is a single run.
+    ``values`` are those of the done runs; ``counts`` says how many of the ``planned`` runs gave none, by status, and
+    ``reason`` is the first reason among these. ``protocol`` is the id that the values were recorded under, which for a
+    baseline may be another one of the column's. ``seed`` is set where a row is a single run.
     """
 
     row: Row
