@@ -4,7 +4,7 @@ A component is a frozen dataclass. Its fields are hyperparameters with the paper
 ``paper`` (an arXiv id or a reference) are class variables. Fields called like a key of `RESERVED` are a fault. A
 component raises ``ValueError`` from ``__post_init__`` for a value out of range.
 
-The protocols list what is required. What may be left out, and what stands in its place, is in `TRAITS`, read by `trait`.
+The protocols list what is required. What may be left out, and what then holds, is in `TRAITS`, read by `trait`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 
 class GanbenchError(Exception):
-    """Something that was asked for cannot be done; the message says what was asked, what was found, what is possible."""
+    """What was asked for cannot be done; the message says what was asked, what was found, what is possible."""
 
 
 class SuiteError(GanbenchError):

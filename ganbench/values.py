@@ -73,7 +73,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Latent:
-    """What a generator draws from: ``noise`` components, one-hot ``categorical`` codes, ``continuous`` codes in [-1, 1].
+    """What a generator draws from: ``noise``, one-hot ``categorical`` codes, ``continuous`` codes in [-1, 1].
 
     ``distribution`` is that of the noise: N(0, 1) or U(-1, 1).
     """
@@ -190,8 +190,8 @@ class FeatureStore:
     """What one pass of an extractor over a set left behind; metrics are pure functions of two of these.
 
     ``count`` rows were seen, ``nonfinite`` of them held NaN or infinity and entered nothing else. ``mean`` (d,) and
-    ``covariance`` (d, d; ddof = 1, NaN for one row) are float64 over all finite rows; ``features`` (n, d) and ``logits``
-    (n, K), float32, hold the first rows up to a cap, or are None where no metric needs them.
+    ``covariance`` (d, d; ddof = 1, NaN for one row) are float64 over all finite rows; ``features`` (n, d) and
+    ``logits`` (n, K), float32, hold the first rows up to a cap, or are None where no metric needs them.
     """
 
     count: int

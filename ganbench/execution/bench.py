@@ -17,12 +17,13 @@ from torch import Tensor
 
 from ganbench.catalog import Catalog
 from ganbench.components import Extractor, Metric
-from ganbench.errors import DatasetError, ExtractorUnavailable, GanbenchError, SuiteError, did_you_mean
+from ganbench.errors import DatasetError, ExtractorUnavailable, GanbenchError
 from ganbench.execution.environment import PeakMemory, configure, describe_environment
 from ganbench.execution.job import Job, Progress, Result
 from ganbench.results.record import Record
 from ganbench.results.store import RunFolder, Store
 from ganbench.scoring.evaluate import Evaluator
+from ganbench.scoring.provenance import resolve_metric
 from ganbench.scoring.reference import ReferenceCache, content_hash
 from ganbench.scoring.request import ScoringSettings, Subject
 from ganbench.scoring.sample import GeneratorSource, SampleSource, TensorSource, generated_rule
@@ -200,7 +201,7 @@ class Bench:
 
     def protocols(self, run: Run) -> dict[str, dict[str, Any]]:
         """Return the protocols under which ``run`` is scored, by the metric's full name."""
-        count = len(self._baseline(run)) if run.is_baseline else None
+        count = min(self.job.scoring.samples, len(self._baseline(run))) if run.is_baseline else None
         return self.evaluator(run.labels["dataset"]).protocols(generated_rule(self.job.scoring.seed), count)
 
     def register_protocols(self, run: Run) -> dict[str, dict[str, Any]]:
@@ -277,21 +278,17 @@ class Bench:
         write_sheet(folder.path / "sheet.png", stored)
 
 
-def find_metric(catalog: Catalog, name: str) -> Metric:
-    """Return the metric that ``name`` asks for: its own name, perhaps with parameters, or its published one.
+def find_metric(catalog: Catalog, text: str) -> Metric:
+    """Return the metric that ``text`` asks for: by its own name, perhaps with parameters, or by its published one.
 
     Raises:
-        SuiteError: there is none of that name, or its parameters are wrong.
+        UnknownComponent: there is none of that name.
+        SuiteError: its parameters are wrong.
     """
-    term = parse_term(name)
-    known = {entry.name: entry for entry in catalog.of_kind("metric")}
-    published = {getattr(entry.component, "published_name", None): entry for entry in known.values()}
-    entry = known.get(term.name) or published.get(term.name)
-    if entry is None:
-        names = {*known, *(key for key in published if key)}
-        raise SuiteError(f"unknown metric {term.name!r}{did_you_mean(term.name, names)}")
-    metric: Metric = instantiate(entry, term.parameters)
-    return metric
+    term = parse_term(text)
+    metric, implied = resolve_metric(term.name, [entry.component for entry in catalog.of_kind("metric")])
+    found: Metric = instantiate(catalog.find("metric", metric.name), implied | term.parameters)
+    return found
 
 
 def usable_extractor(catalog: Catalog, described: Mapping[str, Any], splits: Splits) -> Extractor:
@@ -309,7 +306,7 @@ def usable_extractor(catalog: Catalog, described: Mapping[str, Any], splits: Spl
         other = instantiate(entry, {})
         domains = getattr(other, "domains", None)
         if other.available() is None and other.accepts(splits.spec) is None:
-            usable.append(entry.name if domains is None or splits.domain in domains else f"{entry.name} (with --force)")
+            usable.append(entry.name if domains is None or splits.domain in domains else f"{entry.name} (with --force-extractor)")
     advice = f"usable here: {', '.join(usable)}" if usable else "no other extractor is usable on this data here"
     raise ExtractorUnavailable(f"extractor {extractor.name!r} cannot be used: {reason}; {advice}")
 

@@ -67,9 +67,10 @@ class Session:
     def _write(self, request: Request) -> None:
         """Write the suite, the protocols with their floors, and what the suite names now."""
         one_of_each = {run.labels["dataset"]: run for cell in self.plan.cells for run in cell.runs}
-        protocols = {label: self.bench.register_protocols(run) for label, run in one_of_each.items()}
-        names = list(dict.fromkeys(name for entries in protocols.values() for name in entries))
-        ids = [entry["id"] for entries in protocols.values() for entry in entries.values()]
+        rows = [*one_of_each.values(), *(row.runs[0] for row in self.plan.baselines)]
+        protocols = [self.bench.register_protocols(run) for run in rows]
+        names = list(dict.fromkeys(name for entries in protocols for name in entries))
+        ids = list(dict.fromkeys(entry["id"] for entries in protocols for entry in entries.values()))
         resolved = {"suite": self.plan.suite.model_dump(mode="json", by_alias=True), "overrides": request.overrides}
         self.store.write_suite(resolved, request.text)
         self.store.write_plan(plan_json(self.plan, names, ids))

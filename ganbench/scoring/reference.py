@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from ganbench.errors import GanbenchError
 from ganbench.files import write_atomically
+from ganbench.folders import cache_folder
 from ganbench.identity import canonical, digest
 from ganbench.values import FeatureStore
 
@@ -33,15 +33,6 @@ def content_hash(stored: Tensor) -> str:
     return sha.hexdigest()
 
 
-def default_folder() -> Path:
-    """Return ``$GANBENCH_CACHE``, else ``ganbench`` under ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    chosen = os.environ.get("GANBENCH_CACHE")
-    if chosen:
-        return Path(chosen)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "ganbench"
-
-
 class ReferenceCache:
     """A folder of feature stores, one safetensors file a key; the key stands in the file and is compared on load.
 
@@ -50,7 +41,7 @@ class ReferenceCache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = (folder or default_folder()) / "reference"
+        self.folder = (folder or cache_folder()) / "reference"
 
     def path(self, key: Mapping[str, Any]) -> Path:
         """Return the file that holds, or would hold, the store of ``key``."""

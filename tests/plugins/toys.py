@@ -14,7 +14,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganbench import Cell, Companion, Critique, DataSpec, Images, ImageSpec, Latent, PointSpec, Sample, hookimpl
+from ganbench import (
+    Cell,
+    Companion,
+    Critique,
+    DataSpec,
+    Features,
+    Images,
+    ImageSpec,
+    Latent,
+    PointSpec,
+    Sample,
+    hookimpl,
+)
 
 
 class TinyGenerator(nn.Module):
@@ -454,6 +466,55 @@ class Blobs:
         pixels = torch.randint(0, 60, (self.n, 1, 4, 4), generator=rng)
         pixels[labels == 1, :, 1:3, 1:3] += 150
         return Images(pixels.byte(), labels)
+
+
+class PixelNetwork:
+    """Features are the pixels in [0, 1]; the logits say how bright the middle is."""
+
+    provenance: ClassVar[dict[str, Any]] = {
+        "layer": "pixels",
+        "width": 16,
+        "weights_sha256": None,
+        "preprocessing": "/ 255",
+    }
+    canonical: ClassVar[bool] = False
+
+    def __call__(self, stored: Tensor) -> Features:
+        middle = stored[:, 0, 1:3, 1:3].float().mean(dim=(1, 2)) / 255
+        return Features(stored.float().flatten(1) / 255, torch.stack([0.4 - middle, middle - 0.4], dim=1) * 20)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels themselves as features."""
+
+    name: ClassVar[str] = "pixels"
+    paper: ClassVar[str] = "none"
+    domains: ClassVar[frozenset[str]] = frozenset({"blobs"})
+
+    def accepts(self, data: DataSpec) -> str | None:
+        return None if data.shape == (1, 4, 4) else f"pixels takes (1, 4, 4), not {data.shape}"
+
+    def available(self) -> str | None:
+        return None
+
+    def load(self, device: torch.device) -> PixelNetwork:
+        return PixelNetwork()
+
+
+@dataclass(frozen=True)
+class Absent(Pixels):
+    """An extractor whose weights are not here."""
+
+    name: ClassVar[str] = "absent"
+
+    def available(self) -> str | None:
+        return "its weights are not here; put them somewhere"
+
+
+@hookimpl
+def extractors() -> Sequence[type]:
+    return [Pixels, Absent]
 
 
 @hookimpl

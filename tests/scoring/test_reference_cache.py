@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ganbench import FeatureStore, GanbenchError
-from ganbench.scoring.reference import ReferenceCache, content_hash, default_folder
+from ganbench.scoring.reference import ReferenceCache, content_hash
 
 KEY = {"content": "abc", "extractor": {"name": "projection", "weights_sha256": "1"}, "rows": [0, 30], "cap": 50}
 
@@ -158,14 +158,3 @@ def test_a_folder_that_cannot_be_made_costs_time_only(tmp_path, features):
     cache = ReferenceCache(tmp_path / "file")
     assert cache.get(KEY, lambda: features) is features
     assert cache.get(KEY, lambda: features) is features
-
-
-def test_default_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "own"))
-    assert default_folder() == tmp_path / "own"
-    monkeypatch.delenv("GANBENCH_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_folder() == tmp_path / "xdg" / "ganbench"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_folder() == Path(os.environ["HOME"]) / ".cache" / "ganbench"

@@ -32,7 +32,7 @@ class Mlp:
     name: ClassVar[str] = "mlp"
     paper: ClassVar[str] = "arXiv:1406.2661"
     recipe: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"g_lr": 5e-4, "d_lr": 5e-4, "g_betas": (0.5, 0.999), "d_betas": (0.5, 0.999)}
+        {"g_lr": 1e-3, "d_lr": 1e-3, "g_betas": (0.5, 0.999), "d_betas": (0.5, 0.999)}
     )
 
     width: int = 256
