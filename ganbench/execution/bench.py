@@ -306,7 +306,9 @@ def usable_extractor(catalog: Catalog, described: Mapping[str, Any], splits: Spl
         other = instantiate(entry, {})
         domains = getattr(other, "domains", None)
         if other.available() is None and other.accepts(splits.spec) is None:
-            usable.append(entry.name if domains is None or splits.domain in domains else f"{entry.name} (with --force-extractor)")
+            usable.append(
+                entry.name if domains is None or splits.domain in domains else f"{entry.name} (with --force-extractor)"
+            )
     advice = f"usable here: {', '.join(usable)}" if usable else "no other extractor is usable on this data here"
     raise ExtractorUnavailable(f"extractor {extractor.name!r} cannot be used: {reason}; {advice}")
 

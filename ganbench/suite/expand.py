@@ -232,7 +232,7 @@ class _Expansion:
         import torch
 
         generator, discriminator = architecture.components
-        with torch.device("meta"):  # builds companions without weights, only to know their names
+        with torch.random.fork_rng(devices=[]):  # companions are built only to know their names
             try:
                 latent, others = generator.latent(spec), tuple(companions(generator, spec))
             except ValueError as error:

@@ -76,7 +76,7 @@ def validate(table: Mapping[str, Any], where: str) -> SuiteFile:
     try:
         return SuiteFile.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")  # a typo explains a lack
         if first["type"] == "extra_forbidden":
             *path, key = first["loc"]
             place = f" in [{'.'.join(str(part) for part in path)}]" if path else ""

@@ -44,7 +44,11 @@ class Setup:
 
 
 def build_networks(setup: Setup) -> Networks:
-    """Build the run's networks on the CPU, each from its own stream: two losses start from the same weights."""
+    """Build the run's networks on the CPU, each from its own stream: two losses start from the same weights.
+
+    Raises:
+        ValueError: the loss wants a discriminator and the architecture has none, or the data cannot be drawn.
+    """
     data, generator, discriminator = setup.data, setup.generator, setup.discriminator
     latent = generator.latent(data)
     with torch.random.fork_rng(devices=[]):
@@ -56,6 +60,8 @@ def build_networks(setup: Setup) -> Networks:
                 derive(setup.seed, "weights/discriminator", setup.keys["discriminator"])
             )
             d = discriminator.discriminator(data.packed(setup.recipe.pac))
+            if d is None:
+                raise ValueError(f"{setup.loss.name} wants a discriminator, and {discriminator.name} has none")
         torch.default_generator.manual_seed(derive(setup.seed, "weights/companions", setup.keys["generator"]))
         others = companions(generator, data)
     return Networks(g, d, latent, others, trait(discriminator, "batch_coupling"))

@@ -181,6 +181,9 @@ class Stateful:
     name: ClassVar[str] = "stateful"
     paper: ClassVar[str] = "arXiv:1703.10717"
 
+    def compatible(self, cell: Cell) -> str | None:
+        return None if cell.pac == 1 else "a reconstruction of packed samples cannot be compared with single ones"
+
     def state(self) -> Mapping[str, Tensor]:
         return {"k": torch.zeros(()), "calls": torch.zeros((), dtype=torch.int64)}
 
@@ -253,6 +256,8 @@ class Auxiliary:
     phases: ClassVar[frozenset[str]] = frozenset({"discriminator", "generator"})
 
     def compatible(self, cell: Cell) -> str | None:
+        if cell.pac > 1:
+            return "a packed decision has no single code to predict"
         return None if cell.latent.categorical else "the latent has no categorical code to predict"
 
     def penalty(self, game: Any) -> Tensor:
@@ -461,7 +466,9 @@ class Blobs:
         return ImageSpec((1, 4, 4), classes=2)
 
     def load(self, root: Path, split: str) -> Images:
-        rng = torch.Generator().manual_seed({"train": 1, "test": 2}[split])
+        if split not in ("train", "test"):
+            raise ValueError(f"blobs has no split {split!r}; splits: train, test")
+        rng = torch.Generator().manual_seed(("train", "test").index(split))
         labels = torch.arange(self.n) % 2
         pixels = torch.randint(0, 60, (self.n, 1, 4, 4), generator=rng)
         pixels[labels == 1, :, 1:3, 1:3] += 150

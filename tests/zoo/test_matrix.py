@@ -1,0 +1,97 @@
+"""The matrix: every compatible pair of bundled architecture and loss, with and without each penalty, moves once."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from ganbench.catalog import load_catalog
+from ganbench.components import companions, incompatibility, trait
+from ganbench.suite.expand import core_incompatibility
+from ganbench.suite.recipe import Budget, Recipe
+from ganbench.training.engine import Engine
+from ganbench.training.setup import Setup
+from ganbench.values import Cell, Images, ImageSpec
+
+CPU = torch.device("cpu")
+BATCH = 4
+
+
+def bundled(kind: str) -> list[type]:
+    return [entry.component for entry in load_catalog().of_kind(kind) if entry.origin.startswith("ganbench ")]
+
+
+def images(data, n: int) -> Images:
+    rng = torch.Generator().manual_seed(0)
+    if isinstance(data, ImageSpec):
+        pixels = torch.randint(0, 256, (n, *data.shape), generator=rng, dtype=torch.uint8)
+    else:
+        pixels = torch.randn(n, *data.shape, generator=rng)
+    return Images(pixels, torch.arange(n) % data.classes if data.classes else None)
+
+
+def cell_of(architecture, data, loss, regularizers, constraints, pac) -> Cell:
+    return Cell(
+        data=data,
+        generator=architecture,
+        discriminator=architecture,
+        latent=architecture.latent(data),
+        batch_coupling=trait(architecture, "batch_coupling"),
+        companions=tuple(companions(architecture, data)),
+        loss=loss,
+        regularizers=regularizers,
+        constraints=constraints,
+        augmentations=(),
+        pac=pac,
+        schedule=("D", "G"),
+        batch_size=BATCH,
+    )
+
+
+ADDITIONS = [
+    ((), ()),
+    *(((regularizer,), ()) for regularizer in bundled("regularizer")),
+    *(((), (constraint,)) for constraint in bundled("constraint")),
+]
+PRODUCT = list(itertools.product(bundled("architecture"), bundled("loss"), ADDITIONS, (1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "loss", "additions", "pac"),
+    PRODUCT,
+    ids=["-".join([a.name, b.name, *(x.name for x in (*c[0], *c[1])), f"pac{p}"]) for a, b, c, p in PRODUCT],
+)
+def test_a_compatible_pair_moves_once_and_stays_finite(architecture, loss, additions, pac):
+    component, data = architecture.smallest()
+    regularizers, constraints = (tuple(cls() for cls in group) for group in additions)
+    cell = cell_of(component, data, loss(), regularizers, constraints, pac)
+    reason = core_incompatibility(cell) or incompatibility(cell)
+    if reason:
+        assert isinstance(reason, str)
+        return
+    (adam,) = bundled("optimizer")
+    setup = Setup(
+        data=data,
+        train=images(data, 8),
+        held_out=images(data, 8),
+        generator=component,
+        discriminator=component,
+        loss=cell.loss,
+        regularizers=regularizers,
+        constraints=constraints,
+        augmentations=(),
+        g_optimizer=adam(),
+        d_optimizer=adam(),
+        recipe=Recipe(batch_size=BATCH, pac=pac),
+        budget=Budget(images=BATCH),
+        seed=0,
+        keys={"dataset": "made up", "generator": component.name, "discriminator": component.name},
+    )
+    engine = Engine(setup, CPU)
+    before = [p.detach().clone() for side in engine.sides.values() for p in side.params]
+    engine.play_round(0.0)
+    assert int(engine.first_bad) == -1
+    after = [p for side in engine.sides.values() for p in side.params]
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
