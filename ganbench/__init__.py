@@ -5,6 +5,7 @@ This module is the public API for plugins: everything below may be imported from
 
 from importlib.metadata import PackageNotFoundError, version
 
+from ganbench.components import Game
 from ganbench.errors import ExtractorUnavailable, GanbenchError
 from ganbench.hookspecs import hookimpl
 from ganbench.values import (
@@ -35,6 +36,7 @@ __all__ = [
     "ExtractorUnavailable",
     "FeatureStore",
     "Features",
+    "Game",
     "GanbenchError",
     "ImageSpec",
     "Images",

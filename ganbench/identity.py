@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import sys
@@ -24,11 +25,13 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+@functools.cache
 def source_digest(component: type) -> str:
     """Return the SHA-256 of the source that defines ``component``: its module and what that imports from its package.
 
-    Editing a component, or a building block that it shares, gives another digest. The core is not part of it: its
-    version belongs to the environment.
+    Editing a component, or a building block that it shares, gives another digest; it is taken once for each class, so
+    that an edit during a run changes nothing that is already loaded. The core is not part of it: its version belongs
+    to the environment.
     """
     root = component.__module__.partition(".")[0]
     pending, files = [component.__module__], dict[str, str]()

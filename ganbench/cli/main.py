@@ -14,7 +14,7 @@ from ganbench.errors import GanbenchError
 
 
 class Verbs(click.Group):
-    """A group that turns an error which a user can mend into one sentence and exit code 2."""
+    """A group that turns an error which a user can mend into one sentence and exit code 2, any other into exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke the verb; with ``--debug`` errors keep their traceback."""
@@ -25,6 +25,14 @@ class Verbs(click.Group):
                 raise
             click.echo(f"ganbench: {_one_line(error)}", err=True)
             ctx.exit(2)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            hint = f"'ganbench --debug {ctx.invoked_subcommand} ...' shows where"
+            click.echo(f"ganbench: unexpected {type(error).__name__}: {_one_line(error)}; {hint}", err=True)
+            ctx.exit(1)
 
     def list_commands(self, _: click.Context) -> list[str]:
         """Return the verbs in the order in which one meets them."""

@@ -13,8 +13,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import relu
 
-from ganbench import hookimpl
-from ganbench.components import Game
+from ganbench import Game, hookimpl
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,8 @@ def training(folder: Path) -> list[Path]:
 
 
 def workers_of(process: subprocess.Popen) -> list[int]:
-    listing = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True)
-    return [int(line.split()[0]) for line in listing.stdout.splitlines() if "spawn_main" in line]
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_workers_and_one_process_give_the_same_bytes(start, tmp_path):

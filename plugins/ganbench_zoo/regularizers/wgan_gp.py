@@ -18,8 +18,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ganbench import Cell, hookimpl
-from ganbench.components import Game
+from ganbench import Cell, Game, hookimpl
 
 
 @dataclass(frozen=True)
