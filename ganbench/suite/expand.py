@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,14 @@ from ganbench.catalog import Catalog
 from ganbench.components import companions, incompatibility, trait
 from ganbench.errors import DatasetError, SuiteError
 from ganbench.suite.layers import Layer, component_layers, matching, resolve
+from ganbench.suite.options import ADDED, Option, choose, options
 from ganbench.suite.parameters import describe, instantiate
 from ganbench.suite.plan import Plan, PlannedBaseline, PlannedCell, PlannedDataset, Run
 from ganbench.suite.recipe import ComponentChoice, Recipe
-from ganbench.suite.schema import ArchitectureEntry, Choice, Entry, SuiteFile
-from ganbench.values import Cell, DataSpec
+from ganbench.suite.schema import SuiteFile
+from ganbench.values import Cell, DataSpec, Latent
 
 FORMAT = 1  # of a run's configuration; raised when the engine computes something else from the same one
-ADDED = ("regularizer", "constraint", "augmentation")
-
-
-@dataclass(frozen=True)
-class Option:
-    """One value of one axis: a label, live components, what it adds to a cell, its recipe."""
-
-    label: str
-    components: tuple[Any, ...]
-    added: Mapping[str, tuple[Any, ...]]
-    recipe: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,74 +58,17 @@ class _Expansion:
 
     def __init__(self, suite: SuiteFile, catalog: Catalog, data_root: Path, overrides: dict[str, Any]) -> None:
         self.suite, self.catalog, self.root, self.overrides = suite, catalog, data_root, overrides
+        everywhere = (suite.regularizers, suite.constraints, suite.augmentations)
         self.everywhere = {
-            "regularizer": self._choices("regularizer", suite.regularizers),
-            "constraint": self._choices("constraint", suite.constraints),
-            "augmentation": self._choices("augmentation", suite.augmentations),
+            kind: choose(catalog, kind, choices) for kind, choices in zip(ADDED, everywhere, strict=True)
         }
-        self.datasets = [self._data(option) for option in self._options("dataset", suite.all_datasets)]
-        self.architectures = self._options("architecture", suite.all_architectures)
-        self.losses = self._options("loss", suite.all_losses)
+        self.datasets = [self._data(option) for option in options(catalog, "dataset", suite.all_datasets)]
+        self.architectures = options(catalog, "architecture", suite.all_architectures)
+        self.losses = options(catalog, "loss", suite.all_losses)
+        self._inputs: dict[tuple[str, str], tuple[Latent, tuple[str, ...]]] = {}
         self._check_rules()
 
     # Axes
-
-    def _options(self, kind: str, entries: Sequence[Entry]) -> list[Option]:
-        """Resolve the entries of one axis, sweeps included, and give each option its label."""
-        drafts: list[tuple[str, dict[str, Any], Option]] = []
-        for entry in entries:
-            for swept in _sweep(entry):
-                parameters = {**entry.parameters, **swept}
-                added = self._added(entry)
-                components = self._components(kind, entry, parameters)
-                label = entry.label or _default_label(components, added)
-                shown = swept if entry.label else parameters
-                drafts.append((label, shown, Option(label, components, added, entry.recipe)))
-        labels = [label for label, _, _ in drafts]
-        options = []
-        for label, shown, option in drafts:
-            unique = label
-            if labels.count(label) > 1 and shown:
-                unique = _label_text("-".join([label, *(f"{key}{value}" for key, value in sorted(shown.items()))]))
-            options.append(Option(unique, option.components, option.added, option.recipe))
-        for option in options:
-            if [other.label for other in options].count(option.label) > 1:
-                raise SuiteError(f"two {kind} entries have the label {option.label!r}; give one of them another label")
-        return options
-
-    def _components(self, kind: str, entry: Entry, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
-        if isinstance(entry, ArchitectureEntry) and entry.generator and entry.discriminator:
-            if parameters:
-                raise SuiteError(
-                    f"a pair of architectures takes no parameters of its own; found {', '.join(parameters)}"
-                )
-            return (*self._choices(kind, (entry.generator,)), *self._choices(kind, (entry.discriminator,)))
-        component = instantiate(self.catalog.find(kind, entry.name), parameters)
-        return (component, component) if kind == "architecture" else (component,)
-
-    def _choices(self, kind: str, choices: Sequence[ComponentChoice]) -> tuple[Any, ...]:
-        return tuple(instantiate(self.catalog.find(kind, choice.name), choice.parameters) for choice in choices)
-
-    def _added(self, entry: Entry) -> dict[str, tuple[Any, ...]]:
-        added = {
-            "regularizer": self._choices("regularizer", entry.regularizers),
-            "constraint": self._choices("constraint", entry.constraints),
-            "augmentation": self._choices("augmentation", entry.augmentations),
-        }
-        for choice in entry.extras:
-            kind = self._kind_of_extra(choice)
-            added[kind] = (*added[kind], *self._choices(kind, (choice,)))
-        return added
-
-    def _kind_of_extra(self, choice: Choice) -> str:
-        kinds = [entry.kind for entry in self.catalog.named(choice.name) if entry.kind in ADDED]
-        if not kinds:
-            self.catalog.find("regularizer", choice.name)  # raises, saying what is known
-        if len(kinds) > 1:
-            raise SuiteError(
-                f"+{choice.name} may be a {' or a '.join(kinds)}; name it under {kinds[0]}s = [...] instead"
-            )
-        return kinds[0]
 
     def _data(self, option: Option) -> Data:
         (dataset,) = option.components
@@ -147,8 +79,8 @@ class _Expansion:
         except (ValueError, OSError) as error:
             raise DatasetError(f"dataset {option.label!r}: {error}") from error
         described = describe(self.catalog, "dataset", dataset) | {"fingerprint": content}
-        choice = self.suite.scoring.extractor or Choice(name=dataset.extractor)
-        (extractor,) = self._choices("extractor", (choice,))
+        choice = self.suite.scoring.extractor or ComponentChoice(name=dataset.extractor)
+        (extractor,) = choose(self.catalog, "extractor", (choice,))
         return Data(option, spec, described, describe(self.catalog, "extractor", extractor))
 
     def _check_rules(self) -> None:
@@ -159,7 +91,7 @@ class _Expansion:
         }
         for number, rule in enumerate(self.suite.cell, start=1):
             for axis, names in rule.where.items():
-                for name in (names,) if isinstance(names, str) else names:
+                for name in names:
                     if name not in axes[axis]:
                         raise SuiteError(
                             f"[[cell]] number {number}: no {axis} is labelled {name!r}; labels: {', '.join(axes[axis])}"
@@ -179,7 +111,10 @@ class _Expansion:
             for kind in ADDED
         }
         recipe, origins = self._recipe(data, architecture, loss, added, labels)
-        cell = self._compatibility_view(data.spec, architecture, loss, added, recipe)
+        try:
+            cell = self._compatibility_view(data, architecture, loss, added, recipe)
+        except ValueError as error:  # the architecture cannot draw such data
+            return PlannedCell(labels, (), skipped=str(error))
         optimizers = {side: self._optimizer(recipe, side) for side in ("g", "d")}
         reason = core_incompatibility(cell) or incompatibility(cell, tuple(optimizers.values()))
         if reason and not self.suite.allow_incompatible:
@@ -217,32 +152,29 @@ class _Expansion:
             Layer("command line", self.overrides),
         ]
         generator, discriminator = architecture.components
-        below = component_layers(
-            generator,
-            discriminator,
-            loss.components[0],
-            (*added["regularizer"], *added["constraint"]),
-            itertools.chain.from_iterable(layer.values for layer in above),
-        )
-        return resolve([*below, *above])
+        overridden = itertools.chain.from_iterable(layer.values for layer in above)
+        below = component_layers(generator, discriminator, loss.components[0], added, overridden)
+        recipe, origins = resolve([*below, *above])
+        if hasattr(loss.components[0], "discriminator") and not any("D" in move for move in recipe.schedule):
+            raise SuiteError(
+                f"recipe (from {origins['schedule']}): schedule: the discriminator of {loss.label} never moves in "
+                f"{list(recipe.schedule)}; add D or DG"
+            )
+        return recipe, origins
 
     def _compatibility_view(
-        self, spec: DataSpec, architecture: Option, loss: Option, added: Mapping[str, tuple[Any, ...]], recipe: Recipe
+        self, data: Data, architecture: Option, loss: Option, added: Mapping[str, tuple[Any, ...]], recipe: Recipe
     ) -> Cell:
-        import torch
-
+        """Return what components are asked about. Raises ValueError where the architecture cannot draw the data."""
         generator, discriminator = architecture.components
-        with torch.random.fork_rng(devices=[]):  # companions are built only to know their names
-            try:
-                latent, others = generator.latent(spec), tuple(companions(generator, spec))
-            except ValueError as error:
-                raise SuiteError(f"architecture {architecture.label!r} on {spec.shape}: {error}") from error
+        latent, others = self._input(data, architecture)
+        judged = hasattr(loss.components[0], "discriminator")
         return Cell(
-            data=spec,
+            data=data.spec,
             generator=generator,
-            discriminator=discriminator,
+            discriminator=discriminator if judged else None,
             latent=latent,
-            batch_coupling=trait(discriminator, "batch_coupling"),
+            batch_coupling=trait(discriminator, "batch_coupling") if judged else "none",
             companions=others,
             loss=loss.components[0],
             regularizers=added["regularizer"],
@@ -253,10 +185,24 @@ class _Expansion:
             batch_size=recipe.batch_size,
         )
 
+    def _input(self, data: Data, architecture: Option) -> tuple[Latent, tuple[str, ...]]:
+        """Return the latent and the names of companions; these are built, once, only to be named."""
+        import torch
+
+        key = (data.option.label, architecture.label)
+        if key not in self._inputs:
+            generator = architecture.components[0]
+            with torch.random.fork_rng(devices=[]):
+                self._inputs[key] = generator.latent(data.spec), tuple(companions(generator, data.spec))
+        return self._inputs[key]
+
     def _optimizer(self, recipe: Recipe, side: str) -> Any:
         choice = recipe.g_optimizer if side == "g" else recipe.d_optimizer
         entry = self.catalog.find("optimizer", choice.name)
         known = {f.name for f in fields(entry.component)}
+        for key in ("lr", "betas"):
+            if key in choice.parameters:
+                raise SuiteError(f"{side}_optimizer {choice.name!r} cannot be given {key}; set recipe.{side}_{key}")
         defaults = {"lr": getattr(recipe, f"{side}_lr"), "betas": list(getattr(recipe, f"{side}_betas"))}
         return instantiate(entry, {k: v for k, v in defaults.items() if k in known} | choice.parameters)
 
@@ -268,7 +214,11 @@ class _Expansion:
             untrained = [e for e in self.catalog.of_kind("baseline") if not trait(e.component, "trained")]
             chosen = tuple(instantiate(entry, {}) for entry in untrained)
         else:
-            chosen = self._choices("baseline", self.suite.baselines)
+            chosen = choose(self.catalog, "baseline", self.suite.baselines)
+        names = [baseline.name for baseline in chosen]
+        for name in names:
+            if names.count(name) > 1:
+                raise SuiteError(f"baseline {name!r} is named twice; a table has one row for each")
         return [self._baseline(data, baseline) for data in self.datasets for baseline in chosen]
 
     def _baseline(self, data: Data, baseline: Any) -> PlannedBaseline:
@@ -301,23 +251,6 @@ def core_incompatibility(cell: Cell) -> str | None:
                 f"{getattr(cell.discriminator, 'name', 'this architecture')} normalises over the batch"
             )
     return None
-
-
-def _sweep(entry: Entry) -> list[dict[str, Any]]:
-    keys = list(entry.sweep)
-    for key in keys:
-        if key in entry.parameters:
-            raise SuiteError(f"{entry.name}: {key} is both set and swept")
-    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*entry.sweep.values())]
-
-
-def _default_label(components: tuple[Any, ...], added: Mapping[str, tuple[Any, ...]]) -> str:
-    names = dict.fromkeys(component.name for component in components)
-    return "+".join(["_vs_".join(names), *(component.name for kind in ADDED for component in added[kind])])
-
-
-def _label_text(text: str) -> str:
-    return re.sub(r"[^a-z0-9._+-]+", "_", text.lower())[:100]
 
 
 def _training_keys(recipe: Recipe) -> dict[str, Any]:

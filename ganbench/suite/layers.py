@@ -27,40 +27,45 @@ class Layer:
 
 
 def component_layers(
-    generator: Any, discriminator: Any, loss: Any, added: Sequence[Any], overridden: Iterable[str]
+    generator: Any, discriminator: Any, loss: Any, added: Mapping[str, Sequence[Any]], overridden: Iterable[str]
 ) -> list[Layer]:
-    """Return the layers that components bring: architecture, loss, then regularizers and constraints as one.
+    """Return the layers that components bring: architecture, loss, then all that is ``added`` (by kind) as one.
 
     Of a pair, the discriminator's architecture sets the ``d_`` keys and the generator's all others.
 
     Raises:
-        SuiteError: two regularizers or constraints disagree on a key that nothing above (``overridden``) settles.
+        SuiteError: two added components disagree on a key that nothing above (``overridden``) settles.
     """
     d_recipe, g_recipe = trait(discriminator, "recipe"), trait(generator, "recipe")
-    architecture = {key: value for key, value in g_recipe.items() if not key.startswith("d_")}
-    architecture |= {key: value for key, value in d_recipe.items() if key.startswith("d_")}
-    settled, together, owner = set(overridden), dict[str, Any](), dict[str, str]()
-    for component in added:
-        for key, value in trait(component, "recipe").items():
-            if key in together and together[key] != value and key not in settled:
-                raise SuiteError(
-                    f"{owner[key]!r} wants {key} = {together[key]!r}, {component.name!r} wants {value!r}; "
-                    f"set recipe.{key} in the suite to settle it"
-                )
-            together[key], owner[key] = value, component.name
+    settled, together = set(overridden), dict[str, tuple[str, Any]]()
+    for kind, components in added.items():
+        for component in components:
+            for key, value in trait(component, "recipe").items():
+                owner, other = together.get(key, ("", value))
+                if key not in settled and _as_tuple(other) != _as_tuple(value):
+                    raise SuiteError(
+                        f"{owner} wants {key} = {other!r}, {kind} {component.name} wants {value!r}; "
+                        f"set recipe.{key} in the suite to settle it"
+                    )
+                together[key] = f"{kind} {component.name}", value
     return [
-        Layer(f"architecture {generator.name}", architecture),
-        Layer(f"loss {loss.name}", dict(trait(loss, "recipe"))),
-        *(Layer(f"regularizer {owner[key]}", {key: value}) for key, value in together.items()),
+        Layer(f"architecture {generator.name}", {k: v for k, v in g_recipe.items() if not k.startswith("d_")}),
+        Layer(f"architecture {discriminator.name}", {k: v for k, v in d_recipe.items() if k.startswith("d_")}),
+        Layer(f"loss {loss.name}", trait(loss, "recipe")),
+        *(Layer(owner, {key: value}) for key, (owner, value) in together.items()),
     ]
+
+
+def _as_tuple(value: Any) -> Any:
+    """Return a list as a tuple: both mean the same in a recipe."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def matching(rules: Sequence[CellRule], labels: Mapping[str, str]) -> list[Layer]:
     """Return the layers of the ``[[cell]]`` rules that match, in their order: a later one wins."""
     layers = []
     for number, rule in enumerate(rules, start=1):
-        wanted = {axis: (names,) if isinstance(names, str) else names for axis, names in rule.where.items()}
-        if all(labels[axis] in names for axis, names in wanted.items()):
+        if all(labels[axis] in names for axis, names in rule.where.items()):
             layers.append(Layer(f"[[cell]] number {number}", rule.recipe))
     return layers
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-Beta = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0)]
+from ganbench.errors import SuiteError
+from ganbench.suite.terms import parse_term
+
+
+def _number(value: Any) -> Any:
+    """Refuse what pydantic would silently make a number of; 1e6 for a whole number is fine."""
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("number_type", "wants a number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_number)]
+Real = Annotated[float, BeforeValidator(_number)]
+Beta = Annotated[Real, Field(ge=0, lt=1)]
+Rate = Annotated[Real, Field(gt=0)]
 Decay = Literal["constant", "linear", "cosine"]
 
 
 class ComponentChoice(BaseModel):
-    """A component by name, with parameters: ``"adam"`` or ``{ name = "adam", eps = 1e-7 }``."""
+    """A component with parameters: ``"adam"``, ``"adam(eps=1e-7)"`` or ``{ name = "adam", eps = 1e-7 }``."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -20,8 +35,19 @@ class ComponentChoice(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _bare_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    def _short_form(cls, value: Any) -> Any:
+        if not isinstance(value, str | Mapping | ComponentChoice):
+            raise PydanticCustomError("choice_type", "wants a name or a table")
+        try:
+            return parse_term(value).as_table() if isinstance(value, str) else value
+        except SuiteError as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _nothing_added(self) -> Self:
+        if "+" in self.parameters:
+            raise ValueError(f"nothing can be added to {self.name!r} with + here; list every component on its own")
+        return self
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -32,17 +58,17 @@ class ComponentChoice(BaseModel):
 class Recipe(BaseModel):
     """How a cell is trained; the defaults are the core's, overridden in the order that `ganbench.suite` documents."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[Whole, Field(ge=1)] = 64
     """Samples in a phase, on each side; a multiple of ``pac``."""
     schedule: Annotated[tuple[Literal["D", "G", "DG"], ...], Field(min_length=1)] = ("D", "G")
     """Moves of a round: one player, or both from the same weights ("DG")."""
-    pac: Annotated[int, Field(ge=1)] = 1
+    pac: Annotated[Whole, Field(ge=1)] = 1
     """Samples that the discriminator judges together (PacGAN, arXiv:1712.04086)."""
-    ema_halflife_images: Annotated[float, Field(ge=0)] = 10_000.0
+    ema_halflife_images: Annotated[Real, Field(ge=0)] = 10_000.0
     """Half-life of the generator's moving average, in real images; 0 takes the live weights."""
-    ema_rampup: Annotated[float, Field(ge=0)] = 0.05
+    ema_rampup: Annotated[Real, Field(ge=0)] = 0.05
     """The half-life is at most this share of the images seen so far; 0 does without ramp-up."""
     g_optimizer: ComponentChoice = ComponentChoice(name="adam")
     d_optimizer: ComponentChoice = ComponentChoice(name="adam")
@@ -62,7 +88,7 @@ class Recipe(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _whole_packs(self) -> Recipe:
+    def _whole_packs(self) -> Self:
         if self.batch_size % self.pac:
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of pac {self.pac}")
         return self
@@ -71,14 +97,14 @@ class Recipe(BaseModel):
 class Budget(BaseModel):
     """What every cell may spend, in one unit for all: real images, generator updates, or seconds of training."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    images: Annotated[int, Field(ge=1)] | None = None
-    generator_updates: Annotated[int, Field(ge=1)] | None = None
-    seconds: Annotated[float, Field(gt=0)] | None = None
+    images: Annotated[Whole, Field(ge=1)] | None = None
+    generator_updates: Annotated[Whole, Field(ge=1)] | None = None
+    seconds: Annotated[Real, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
-    def _one_unit(self) -> Budget:
+    def _one_unit(self) -> Self:
         given = [unit for unit, amount in self if amount is not None]
         if len(given) != 1:
             found = " and ".join(given) if given else "none"

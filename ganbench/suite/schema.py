@@ -3,62 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_validator, model_validator
 
 from ganbench.components import NAME_PATTERN
-from ganbench.suite.recipe import Budget, ComponentChoice
-from ganbench.suite.terms import parse_term
+from ganbench.suite.recipe import Budget, ComponentChoice, Real, Whole
 
+MOST_SEEDS = 10_000
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=100)]
+Seed = Annotated[Whole, Field(ge=0)]
+
+
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Labels = Annotated[tuple[str, ...], BeforeValidator(_one_or_more), Field(min_length=1)]
 
 
 class Strict(BaseModel):
     """A table that refuses keys which it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Choice(ComponentChoice):
-    """A component of the suite: short form (``"r1(gamma=5)"``) or table."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return parse_term(value).as_table() if isinstance(value, str) else value
-
-
-class Entry(Choice):
+class Entry(ComponentChoice):
     """One dataset, architecture or loss with what belongs to it; keys beyond these are the component's parameters."""
 
     label: Name | None = None
     recipe: dict[str, Any] = {}
-    regularizers: tuple[Choice, ...] = ()
-    constraints: tuple[Choice, ...] = ()
-    augmentations: tuple[Choice, ...] = ()
-    extras: tuple[Choice, ...] = Field(default=(), alias="+")
+    regularizers: tuple[ComponentChoice, ...] = ()
+    constraints: tuple[ComponentChoice, ...] = ()
+    augmentations: tuple[ComponentChoice, ...] = ()
+    extras: tuple[ComponentChoice, ...] = Field(default=(), alias="+")
     """What the short form adds after ``+``: a regularizer, constraint or augmentation each."""
     sweep: dict[str, tuple[Any, ...]] = {}
 
-    @field_validator("sweep")
-    @classmethod
-    def _something_to_sweep(cls, value: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-        for key, values in value.items():
+    @model_validator(mode="after")
+    def _something_to_sweep(self) -> Self:
+        for key, values in self.sweep.items():
             if not values:
                 raise ValueError(f"sweep.{key} is empty")
-        return value
+        return self
 
 
 class ArchitectureEntry(Entry):
     """An architecture, or the generator of one with the discriminator of another."""
 
     name: str = ""
-    generator: Choice | None = None
-    discriminator: Choice | None = None
+    generator: ComponentChoice | None = None
+    discriminator: ComponentChoice | None = None
 
     @model_validator(mode="after")
-    def _one_or_a_pair(self) -> ArchitectureEntry:
+    def _one_or_a_pair(self) -> Self:
         pair = (self.generator is not None, self.discriminator is not None)
         if bool(self.name) == any(pair) or any(pair) != all(pair):
             raise ValueError("wants either name, or both generator and discriminator")
@@ -68,7 +66,7 @@ class ArchitectureEntry(Entry):
 class CellRule(Strict):
     """Recipe keys for the cells that match; ``where`` names labels by axis, one or a list of them."""
 
-    where: dict[str, str | tuple[str, ...]]
+    where: dict[str, Labels]
     recipe: dict[str, Any]
 
     @field_validator("where")
@@ -85,14 +83,14 @@ class Scoring(Strict):
 
     metrics: tuple[str, ...] | None = None
     """Metric names; by default those that the catalog marks as standard."""
-    samples: Annotated[int, Field(ge=2)] = 10_000
-    extractor: Choice | None = None
+    samples: Annotated[Whole, Field(ge=2)] = 10_000
+    extractor: ComponentChoice | None = None
     """By default the dataset's own."""
-    at: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0,)
+    at: Annotated[tuple[Annotated[Real, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0,)
     """Fractions of the budget at which the averaged generator is kept and scored; the end always is."""
-    force: bool = False
+    force: StrictBool = False
     """Use the extractor on data that it was not made for; the metric's name then says so."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class SuiteFile(Strict):
@@ -106,36 +104,37 @@ class SuiteFile(Strict):
     architecture: tuple[ArchitectureEntry, ...] = ()
     losses: tuple[Entry, ...] = ()
     loss: tuple[Entry, ...] = ()
-    regularizers: tuple[Choice, ...] = ()
-    constraints: tuple[Choice, ...] = ()
-    augmentations: tuple[Choice, ...] = ()
-    baselines: tuple[Choice, ...] | None = None
+    regularizers: tuple[ComponentChoice, ...] = ()
+    constraints: tuple[ComponentChoice, ...] = ()
+    augmentations: tuple[ComponentChoice, ...] = ()
+    baselines: tuple[ComponentChoice, ...] | None = None
     """By default those of the catalog that need no training."""
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+    seeds: tuple[Seed, ...] = (0, 1, 2)
     recipe: dict[str, Any] = {}
     cell: tuple[CellRule, ...] = ()
     budget: Budget
     scoring: Scoring = Scoring()
-    allow_incompatible: bool = False
+    allow_incompatible: StrictBool = False
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_or_list(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
-            if value < 1:
-                raise ValueError("seeds wants a number of at least 1, or a list")
-            return tuple(range(value))
-        return value
+        if isinstance(value, list | tuple):
+            return value
+        whole = isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0
+        if not whole or not 1 <= value <= MOST_SEEDS:
+            raise ValueError(f"seeds wants a number of at least 1 and at most {MOST_SEEDS}, or a list; found {value!r}")
+        return tuple(range(int(value)))
 
     @field_validator("seeds")
     @classmethod
     def _distinct_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not value or len(set(value)) < len(value):
-            raise ValueError("seeds is empty or names a seed twice")
+            raise ValueError(f"seeds is empty or names a seed twice; found {list(value)}")
         return value
 
     @model_validator(mode="after")
-    def _something_to_do(self) -> SuiteFile:
+    def _something_to_do(self) -> Self:
         for plural, found in (
             ("datasets", self.all_datasets),
             ("architectures", self.all_architectures),

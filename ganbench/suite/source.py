@@ -6,17 +6,18 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from ganbench.catalog import Catalog
 from ganbench.errors import SuiteError, did_you_mean
 from ganbench.identity import digest
-from ganbench.suite.parameters import plain_sentence
+from ganbench.suite.parameters import place, plain_sentence
 from ganbench.suite.schema import SuiteFile, known_keys
-from ganbench.suite.terms import parse_terms, parse_value
+from ganbench.suite.terms import parse_terms, parse_value, split_terms
 
+Held = TypeVar("Held", list[Any], dict[str, Any])
 DEFAULT_SUITE = "quickstart"
 DEFAULT_IMAGES = 100_000  # the budget of a suite that stands on the command line alone
 
@@ -66,9 +67,11 @@ def read_request(source: str | None, flags: Flags, catalog: Catalog) -> Request:
     else:
         text, where, table = _read_file(source or DEFAULT_SUITE, catalog)
     table, overrides = _apply(table, flags)
+    suite = validate({"name": "unnamed", **table}, where)
     if "name" not in table:
-        table["name"] = _stand_alone_name(table, overrides)
-    return Request(validate(table, where), overrides, text)
+        name = f"{suite.all_datasets[0].name}-{digest([table, overrides])[:8]}"
+        suite = validate({"name": name, **table}, where)
+    return Request(suite, overrides, text)
 
 
 def validate(table: Mapping[str, Any], where: str) -> SuiteFile:
@@ -77,14 +80,13 @@ def validate(table: Mapping[str, Any], where: str) -> SuiteFile:
         return SuiteFile.model_validate(table)
     except ValidationError as error:
         first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")  # a typo explains a lack
+        *path, key = first["loc"] or ("",)
+        inside = f" in {place(path)}" if path else ""
         if first["type"] == "extra_forbidden":
-            *path, key = first["loc"]
-            place = f" in [{'.'.join(str(part) for part in path)}]" if path else ""
-            message = f"{where}: unknown key {str(key)!r}{place}{did_you_mean(str(key), known_keys(path))}"
+            message = f"{where}: unknown key {str(key)!r}{inside}{did_you_mean(str(key), known_keys(path))}"
             raise SuiteError(message) from error
         if first["type"] == "missing":
-            message = f"{where}: the key {'.'.join(str(part) for part in first['loc'])!r} is missing"
-            raise SuiteError(message) from error
+            raise SuiteError(f"{where}: the key {str(key)!r} is missing{inside}") from error
         raise SuiteError(plain_sentence(error, where)) from error
 
 
@@ -114,16 +116,10 @@ def _apply(table: dict[str, Any], flags: Flags) -> tuple[dict[str, Any], dict[st
             table[kind] = [term.as_table() for text in texts for term in parse_terms(text)]
     if flags.regularizers:
         terms = [term for text in flags.regularizers for term in parse_terms(text)]
-        table["regularizers"] = [*table.get("regularizers", ()), *(term.as_table() for term in terms)]
-    scoring = dict(table.get("scoring", {}))
-    if flags.metrics:
-        scoring["metrics"] = [name.strip() for text in flags.metrics for name in text.split(",") if name.strip()]
-    if flags.extractor:
-        scoring["extractor"] = flags.extractor
-    if flags.force_extractor:
-        scoring["force"] = True
+        table["regularizers"] = [*_held(table, "regularizers", list), *(term.as_table() for term in terms)]
+    scoring = _scoring(flags)
     if scoring:
-        table["scoring"] = scoring
+        table["scoring"] = {**_held(table, "scoring", dict), **scoring}
     if flags.seeds is not None:
         table["seeds"] = _seeds(flags.seeds)
     if flags.budget:
@@ -135,32 +131,48 @@ def _apply(table: dict[str, Any], flags: Flags) -> tuple[dict[str, Any], dict[st
     return table, _settings(table, flags.settings)
 
 
+def _scoring(flags: Flags) -> dict[str, Any]:
+    """Return the keys of ``[scoring]`` that flags set."""
+    scoring: dict[str, Any] = {}
+    if flags.metrics:
+        scoring["metrics"] = [name.strip() for text in flags.metrics for name in split_terms(text)]
+    if flags.extractor:
+        scoring["extractor"] = flags.extractor
+    if flags.force_extractor:
+        scoring["force"] = True
+    return scoring
+
+
+def _held(table: Mapping[str, Any], key: str, kind: type[Held]) -> Held:
+    """Return the list or table that a file holds under ``key``, empty where there is none."""
+    value = table.get(key, kind())
+    if not isinstance(value, kind):
+        raise SuiteError(f"{key} of the suite wants a {'list' if kind is list else 'table'}; found {value!r}")
+    return value
+
+
 def _settings(table: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Put every ``key=value`` into ``table``, but for recipe keys: return those."""
     overrides: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise SuiteError(f"cannot read --set {setting!r}; write --set key=value, as in recipe.g_lr=1e-4")
         *path, last = key.strip().split(".")
-        if path == ["recipe"]:
+        if not equals or not all((*path, last)):
+            raise SuiteError(f"cannot read --set {setting!r}; write --set key=value, as in recipe.g_lr=1e-4")
+        if path[:1] == ["recipe"]:
+            if len(path) > 1:
+                short = f"recipe.{path[1]}='name({last}={text})'"
+                raise SuiteError(f"--set {setting!r}: a recipe key is set as a whole, as in {short}")
             overrides[last] = parse_value(text)
             continue
-        place = table
+        inner = table
         for part in path:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
                 raise SuiteError(f"--set {setting!r}: {part} is no table of the suite")
-        place[last] = parse_value(text)
+        inner[last] = parse_value(text)
     return overrides
 
 
 def _seeds(text: str) -> Any:
-    value = parse_value(text if "," not in text or text.startswith("[") else f"[{text}]")
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _stand_alone_name(table: Mapping[str, Any], overrides: Mapping[str, Any]) -> str:
-    first = table["dataset"][0]["name"]
-    return f"{first}-{digest([table, overrides])[:8]}"
+    return parse_value(text if "," not in text or text.startswith("[") else f"[{text}]")

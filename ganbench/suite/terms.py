@@ -6,15 +6,17 @@ TOML; a bare word is a string.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ganbench.components import NAME_PATTERN
 from ganbench.errors import SuiteError
 
-_OPEN, _CLOSE = "([{", ")]}"
+_BRACKETS = MappingProxyType({"(": ")", "[": "]", "{": "}"})
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,12 @@ def parse_terms(text: str) -> tuple[Term, ...]:
     Raises:
         SuiteError: the text is not of this form.
     """
-    return tuple(parse_term(part) for part in _split(text, ","))
+    return tuple(parse_term(part) for part in split_terms(text))
+
+
+def split_terms(text: str) -> list[str]:
+    """Return the texts between commas, those within brackets and quotes aside. Raises SuiteError as `parse_terms`."""
+    return _split(text, ",")
 
 
 def parse_term(text: str) -> Term:
@@ -49,15 +56,28 @@ def parse_term(text: str) -> Term:
 
 
 def parse_value(text: str) -> Any:
-    """Return ``text`` as a TOML value; what is none is a string."""
+    """Return ``text`` as a TOML value of numbers, text, booleans, lists and tables; what is none is a string."""
+    text = text.strip()
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        table = tomllib.loads(f"value = {text}")
+        if table.keys() == {"value"} and _is_plain(table["value"]):
+            return table["value"]
     except tomllib.TOMLDecodeError:
         pass
     try:  # Python's 1e6 is TOML's 1e6, but .5 and 1. are not
-        return float(text)
+        number = float(text)
     except ValueError:
-        return text.strip()
+        return text
+    return number if _is_plain(number) else text
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON can hold ``value``: dates, NaN and infinities are words here."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _parse_single(text: str) -> Term:
@@ -68,32 +88,36 @@ def _parse_single(text: str) -> Term:
     parameters: dict[str, Any] = {}
     for part in _split(inside, ",") if inside and inside.strip() else ():
         key, equals, value = part.partition("=")
-        if not equals or not key.strip().isidentifier():
+        key = key.strip()
+        if not equals or not key.isidentifier():
             raise SuiteError(f"cannot read {part.strip()!r} in {text.strip()!r}; write parameter=value")
-        parameters[key.strip()] = parse_value(value.strip())
+        if key in parameters or key == "name":
+            raise SuiteError(f"{key} is given twice in {text.strip()!r}")
+        parameters[key] = parse_value(value)
     return Term(name, parameters)
 
 
 def _split(text: str, separator: str) -> list[str]:
     """Split at ``separator`` outside brackets and quotes."""
-    parts, depth, quote, start = [], 0, "", 0
+    parts, closing, quote, start = [], list[str](), "", 0
     for i, char in enumerate(text):
         if quote:
-            quote = "" if char == quote else quote
+            escaped = quote == '"' and _backslashes_before(text, i) % 2
+            quote = "" if char == quote and not escaped else quote
         elif char in "\"'":
             quote = char
-        elif char in _OPEN:
-            depth += 1
-        elif char in _CLOSE:
-            depth -= 1
-        elif char == separator and depth == 0 and not _in_number(text, i):
+        elif char in _BRACKETS:
+            closing.append(_BRACKETS[char])
+        elif char in _BRACKETS.values():
+            if not closing or closing.pop() != char:
+                raise SuiteError(f"the brackets in {text.strip()!r} do not match")
+        elif char == separator and not closing:
             parts.append(text[start:i])
             start = i + 1
-    if depth or quote:
-        raise SuiteError(f"a bracket or quote is left open in {text!r}")
+    if closing or quote:
+        raise SuiteError(f"a bracket or quote is left open in {text.strip()!r}")
     return [*parts, text[start:]]
 
 
-def _in_number(text: str, i: int) -> bool:
-    """Whether the character at ``i`` is the sign of an exponent, as in 1e+4."""
-    return text[i] == "+" and re.search(r"\d[eE]$", text[:i]) is not None
+def _backslashes_before(text: str, i: int) -> int:
+    return i - len(text[:i].rstrip("\\"))
