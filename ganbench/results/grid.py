@@ -92,10 +92,21 @@ def _list(content: Content, summaries: Sequence[Summary], what: str) -> Block:
             _entry(cells[column], done, footnotes) if column in cells else Entry("", numeric=True) for column in shown
         ]
         body.append((*labels, Entry("" if rank is None else str(rank), numeric=True), *values, *_cost(runs, done)))
-    names = [_heading(column, shown) for column in shown]
+    extractor = _shared_extractor(shown)
+    names = [_heading(column, shown).replace(f"/{extractor}", "", 1) for column in shown]
     header = (*content.rows, "rank", *names, "runs", "diverged", "images/s", "updates D/G")
     ranked = f"rank by {lead.metric}; a cell with diverged runs stands behind all without"
-    return Block(content.title(what), header, tuple(body), (*content.below(summaries, footnotes), ranked))
+    title = content.title(what) + (f", scored by {extractor}" if extractor else "")
+    return Block(title, header, tuple(body), (*content.below(summaries, footnotes), ranked))
+
+
+def _shared_extractor(shown: Sequence[Column]) -> str:
+    """Return what all columns have behind the slash of their names: it stands in the title, and the table is narrower.
+
+    Empty where they differ, or where a name has none.
+    """
+    found = {column.metric.partition("/")[2] for column in shown}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _heading(column: Column, shown: Sequence[Column]) -> str:
