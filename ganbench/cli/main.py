@@ -14,7 +14,7 @@ from ganbench.errors import GanbenchError
 
 
 class Verbs(click.Group):
-    """A group that turns an error which a user can mend into one sentence and exit code 2, any other into exit code 1."""
+    """A group that says an error which a user can mend in one sentence, with exit code 2, and any other with 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke the verb; with ``--debug`` errors keep their traceback."""

@@ -195,7 +195,7 @@ def two_datasets(make_folder):
 def test_a_table_for_each_dataset(two_datasets):
     first, second = build(two_datasets.store).blocks
     assert first.title == "demo, digits, 50,000 images, scored by digits_cnn"
-    assert second.title == "demo, mnist, 50,000 images, scored by mnist_cnn"
+    assert second.title == "demo, mnist, 50,000 images, scored by digits_cnn"
     assert "(mnist, test split)" in said(second)
     assert "(mnist" not in said(first)
 
