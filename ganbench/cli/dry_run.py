@@ -21,7 +21,7 @@ def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_j
 
     history = History(choices.results)
     seconds = _probed(plan, catalog, choices) if probe else [_remembered(cell, history, choices) for cell in plan.cells]
-    rows = [_describe(cell, history, time) for cell, time in zip(plan.cells, seconds, strict=True)]
+    rows = [_describe(cell, history, time, catalog) for cell, time in zip(plan.cells, seconds, strict=True)]
     if as_json:
         click.echo(json.dumps({"suite": plan.suite.name, "cells": rows}, indent=2))
         return
@@ -31,16 +31,16 @@ def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_j
     _print_total(rows)
 
 
-def _describe(cell: PlannedCell, history: Any, seconds: float | None) -> dict[str, Any]:
+def _describe(cell: PlannedCell, history: Any, seconds: float | None, catalog: Catalog) -> dict[str, Any]:
+    from ganbench.suite.assemble import assemble
     from ganbench.suite.plan import exact_spending
-    from ganbench.suite.recipe import Budget, Recipe
 
     row: dict[str, Any] = {**cell.labels, "skipped": cell.skipped, "allowed_incompatible": cell.allowed}
     if not cell.runs:
         return row | {"runs": []}
     first = cell.runs[0]
-    recipe = Recipe.model_validate(first.config["recipe"])
-    spending = exact_spending(recipe, Budget.model_validate(first.config["budget"]))
+    parts = assemble(first.config, catalog)
+    spending = exact_spending(parts.recipe, parts.budget, hasattr(parts.loss, "discriminator"))
     return row | {
         "runs": [{"id": run.id, "seed": run.seed, "status": history.status(run)} for run in cell.runs],
         "spending": spending,
