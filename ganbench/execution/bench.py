@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ class Bench:
             folder.write_json("config.json", described)
             folder.write_json("environment.json", describe_environment(self.device, self.job.deterministic))
             status = self._train(run, folder, stop, tell) if not run.is_baseline else {"status": "done", "reason": None}
-            folder.write_json("run.json", status)
+            folder.write_json("run.json", {**status, "ended": datetime.now(UTC).isoformat(timespec="seconds")})
         if status["status"] == "done":
             self._score(run, folder)
         if status["status"] in FINISHED and not (folder.path / "sheet.png").exists():
