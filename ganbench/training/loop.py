@@ -135,19 +135,25 @@ class Training:
     def _run(self) -> Outcome:
         engine = self.engine
         safe = capture(engine)
+        played: list[float] = []  # the shares at which the rounds since `safe` were played
         waiting = self._waiting_snapshots()
-        while (share := self.share()) < 1.0:
-            if self.controls.stop():
-                return self._end("interrupted", "stopped on request")
-            engine.play_round(share)
-            due = [at for at in waiting if self.share() >= at]
-            if due or self._is_time_to_look():
+        share = self.share()
+        while share < 1.0:
+            stopped = self.controls.stop()
+            if not stopped:
+                engine.play_round(share)
+                played.append(share)
+                share = self.share()
+            due = [at for at in waiting if share >= at]
+            if stopped or due or share >= 1.0 or self._is_time_to_look():
                 bad = int(engine.first_bad)
                 if bad >= 0:
-                    return self._diverged(bad, safe)
+                    return self._diverged(bad, safe, played)
+                if stopped:
+                    return self._end("interrupted", "stopped on request")
                 self._look(due)
                 waiting = [at for at in waiting if at not in due]
-                safe = capture(engine)
+                safe, played = capture(engine), []
         return self._end("done", None)
 
     def _is_time_to_look(self) -> bool:
@@ -155,12 +161,7 @@ class Training:
         if now - self.told_at > TELL_SECONDS:
             self.told_at = now
             self._tell()
-        return (
-            rounds % CHECK_EVERY == 0
-            or rounds % LOG_EVERY == 0
-            or now - self.saved_at > SAVE_SECONDS
-            or self.share() >= 1.0
-        )
+        return rounds % CHECK_EVERY == 0 or rounds % LOG_EVERY == 0 or now - self.saved_at > SAVE_SECONDS
 
     def _look(self, due: list[float]) -> None:
         """Do what needs a finite state: rows of the curves, snapshots, a save now and then."""
@@ -189,11 +190,18 @@ class Training:
         self.journal.curves.append(at | engine.meter.read() | read_value(engine.players, self.probe))
         self.journal.timings.append(at | {"seconds": round(self.seconds, 3)})
 
-    def _diverged(self, bad: int, safe: State) -> Outcome:
-        """Go back to the last state that was read to be finite and replay to just before round ``bad``."""
-        restore(self.engine, safe)
-        while self.engine.counters.rounds < bad:
-            self.engine.play_round(self.share())
+    def _diverged(self, bad: int, safe: State, played: list[float]) -> Outcome:
+        """Go back to the last state that was read to be finite and replay to just before round ``bad``.
+
+        ``played`` holds the shares at which the rounds since ``safe`` were played. Where the device does not compute
+        the same twice, the replay may itself stop being finite; then ``safe`` is kept.
+        """
+        engine = self.engine
+        restore(engine, safe)
+        for share in played[: bad - engine.counters.rounds]:
+            engine.play_round(share)
+        if int(engine.first_bad) >= 0:
+            restore(engine, safe)
         return self._end("diverged", f"a loss, gradient or weight was not finite in round {bad}", bad)
 
     def _end(self, status: str, reason: str | None, step: int | None = None) -> Outcome:

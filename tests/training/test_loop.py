@@ -97,6 +97,50 @@ def test_divergence_is_found_at_its_round_and_the_last_finite_state_kept(make_se
         assert torch.equal(kept.tensors[name], tensor), name
 
 
+def test_divergence_just_before_a_stop_is_not_taken_for_a_state_to_go_on_from(make_setup, toys, tmp_path):
+    setup = make_setup(toys.Exploding(at=41), budget=Budget(images=16 * 200))
+    outcome = Training(setup, tmp_path, CPU, stop_after(45)).run()
+    assert (outcome.status, outcome.step, outcome.facts["rounds"]) == ("diverged", 41, 41)
+    assert all(t.isfinite().all() for t in load_state(tmp_path, CPU).tensors.values())
+
+
+@pytest.mark.parametrize("seconds", range(40, 48))
+def test_divergence_in_the_last_round_of_a_budget_of_seconds_is_found(make_setup, toys, tmp_path, seconds):
+    def outcome(loss, name):
+        setup = make_setup(loss, budget=Budget(seconds=seconds), g_lr_decay="linear")
+        ticks = iter(range(10_000))
+        return Training(setup, tmp_path / name, CPU, Controls(clock=lambda: next(ticks))).run()
+
+    last = outcome(toys.Logistic(), "whole").facts["rounds"] - 1
+    assert outcome(toys.Exploding(at=last), "diverged").status == "diverged"
+
+
+def test_the_replay_of_a_divergence_repeats_the_shares_of_a_budget_of_seconds(make_setup, toys, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 1e9)  # no look but after 32 rounds
+    shares = []
+
+    ticks = iter(range(10_000))
+    setup = make_setup(toys.Exploding(at=41), budget=Budget(seconds=500))
+    training = Training(setup, tmp_path, CPU, Controls(clock=lambda: next(ticks)))
+    play = training.engine.play_round
+    training.engine.play_round = lambda share: (shares.append(share), play(share))
+    assert training.run().step == 41
+    assert shares[64:] == shares[32:41]
+
+
+def test_where_the_replay_of_a_divergence_is_not_finite_the_earlier_state_is_kept(make_setup, toys, tmp_path):
+    class Worsening(toys.Logistic):
+        calls = 0
+
+        def discriminator(self, game):
+            Worsening.calls += 1
+            return super().discriminator(game) * (torch.nan if Worsening.calls > 41 else 1.0)
+
+    outcome = Training(make_setup(Worsening(), budget=Budget(images=16 * 200)), tmp_path, CPU).run()
+    assert (outcome.status, outcome.step, outcome.facts["rounds"]) == ("diverged", 41, 32)
+    assert all(t.isfinite().all() for t in load_state(tmp_path, CPU).tensors.values())
+
+
 def test_weights_that_overflow_are_a_divergence(make_setup, toys, tmp_path):
     setup = make_setup(g_optimizer=toys.PlainSgd(1e30), budget=Budget(images=16 * 64))
     outcome = Training(setup, tmp_path, CPU).run()
