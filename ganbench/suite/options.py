@@ -127,4 +127,4 @@ def _detail(key: str, value: Any) -> str:
 
 
 def _as_label(text: str) -> str:
-    return re.sub(r"[^a-z0-9._+-]+", "_", text.lower())[:100]
+    return re.sub(r"[^a-z0-9.+-]+", "_", text.lower())[:100].rstrip("_")

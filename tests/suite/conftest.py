@@ -75,13 +75,24 @@ def plan(catalog, tmp_path) -> Callable[..., Plan]:
 
 
 @pytest.fixture
-def edited(tmp_path, monkeypatch) -> Callable[..., Catalog]:
-    """Write the plugin of the loss `edited` with a change to its text, and load it with the toys."""
+def beside(catalog, monkeypatch) -> Callable[[Path], Catalog]:
+    """Load a plugin beside those of `catalog`, which need not be read again."""
     monkeypatch.delenv("GANBENCH_PLUGINS", raising=False)
+
+    def load(path: Path) -> Catalog:
+        found = load_catalog([path])
+        return Catalog({**catalog.entries, **found.entries}, catalog.suites, found.faults)
+
+    return load
+
+
+@pytest.fixture
+def edited(beside, tmp_path) -> Callable[..., Catalog]:
+    """Write the plugin of the loss `edited` with a change to its text, and load it."""
 
     def load(old: str = "", new: str = "") -> Catalog:
         path = tmp_path / "edited.py"
         path.write_text(LOSS.replace(old, new) if old else LOSS)
-        return load_catalog([PLUGINS / "toys.py", path])
+        return beside(path)
 
     return load
