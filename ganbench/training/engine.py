@@ -22,7 +22,7 @@ from ganbench.training.game import Draws, Game, Players, due_regularizers, evalu
 from ganbench.training.setup import Setup, build_networks
 from ganbench.training.stream import ImageStream, LatentStream
 from ganbench.training.value import PROBE_SIZE, Probe
-from ganbench.values import Images, Player
+from ganbench.values import Images, Networks, Player
 
 MOVES: dict[str, tuple[Player, ...]] = {
     "D": ("discriminator",),
@@ -68,7 +68,7 @@ class Meter:
 
 @dataclass
 class Side:
-    """One player: its networks' parameters, its optimizer, its constraints with their states."""
+    """One player: its networks, those of their parameters that are to be trained, its optimizer, its streams."""
 
     params: list[nn.Parameter]
     modules: list[nn.Module]
@@ -88,9 +88,8 @@ class Engine:
     def __init__(self, setup: Setup, device: torch.device) -> None:
         self.setup, self.device, self.counters, self.meter = setup, device, Counters(), Meter()
         networks = build_networks(setup)
-        for module in (networks.generator, networks.discriminator, *(c.module for c in networks.companions.values())):
-            if module is not None:
-                module.to(device).train()
+        for module in _modules(networks):
+            module.to(device).train()
         states = tuple(
             (component, {key: tensor.to(device) for key, tensor in component.state().items()})
             for component in setup.roles
@@ -99,6 +98,8 @@ class Engine:
         self.players = Players(networks, setup.recipe.pac, setup.loss, setup.regularizers, setup.augmentations, states)
         self._train = _on_device(setup.train, device)
         self.sides = {player: self._side(player) for player in self._moving()}
+        trained = {p for side in self.sides.values() for p in side.params}
+        _require_gradient((p for m in _modules(networks) for p in m.parameters() if p not in trained), False)
         self.constraints = [(c, self._constraint_state(c)) for c in setup.constraints]
         self.ema = Ema(networks.generator, setup.recipe.ema_halflife_images, setup.recipe.ema_rampup)
         self.progress = torch.zeros((), device=device)
@@ -117,7 +118,7 @@ class Engine:
         own = networks.discriminator if player == "discriminator" else networks.generator
         companions = [c.module for c in networks.companions.values() if c.player == player]
         modules = [module for module in (own, *companions) if module is not None]
-        params = [p for module in modules for p in module.parameters()]
+        params = [p for module in modules for p in module.parameters() if p.requires_grad]
         optimizer = setup.d_optimizer if player == "discriminator" else setup.g_optimizer
         latent_key = asdict(networks.latent)
         return Side(
@@ -205,7 +206,7 @@ class Engine:
         for owner, other in self.sides.items():
             _require_gradient(other.params, owner == player)
         k = getattr(counters, player)
-        self._seed(mix(side.phase_seed, k))
+        self.seed(mix(side.phase_seed, k))
         n = self.setup.recipe.batch_size
         draws = Draws(lambda: side.images.batch(k), lambda: side.latents.batch(k, n))
         due = due_regularizers(self.setup.regularizers, player, k)
@@ -246,7 +247,8 @@ class Engine:
             if constraint.after == after and count % trait(constraint, "every") == 0:
                 constraint(self._constrained(constraint), state)
 
-    def _seed(self, seed: int) -> None:
+    def seed(self, seed: int) -> None:
+        """Set torch's global streams, from which networks and components draw: done anew before every phase."""
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.default_generators[self.device.index or 0].manual_seed(seed)
@@ -268,6 +270,12 @@ def decay_factor(decay: str, progress: float) -> float:
     if decay == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress))
     return 1.0
+
+
+def _modules(networks: Networks) -> list[nn.Module]:
+    """Return all networks that there are."""
+    companions = (companion.module for companion in networks.companions.values())
+    return [m for m in (networks.generator, networks.discriminator, *companions) if m is not None]
 
 
 def _on_device(images: Images, device: torch.device) -> Images:

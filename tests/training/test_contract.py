@@ -276,6 +276,23 @@ def test_a_phase_leaves_no_gradient_in_the_other_player(make_setup):
     assert all(p.grad is not None for p in engine.players.networks.generator.parameters())
 
 
+def test_what_an_architecture_freezes_stays_frozen(play, toys):
+    class Frozen(toys.Tiny):
+        def discriminator(self, data):
+            module = super().discriminator(data)
+            module.body[1].requires_grad_(False)
+            return module
+
+    start, end = (play(n, architecture=Frozen()).players.networks.discriminator for n in (0, 3))
+    assert torch.equal(start.body[1].weight, end.body[1].weight)
+    assert not torch.equal(start.logit.weight, end.logit.weight)
+
+
+def test_a_player_that_never_moves_collects_no_gradient(play):
+    discriminator = play(2, schedule=("G",)).players.networks.discriminator
+    assert all(p.grad is None for p in discriminator.parameters())
+
+
 def test_labels_reach_both_networks(make_setup, toys):
     seen = {}
 
