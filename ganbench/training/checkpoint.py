@@ -95,8 +95,10 @@ def save_state(folder: Path, state: State) -> None:
     _save(folder / STATE_FILE, state.tensors, {"numbers": json.dumps(state.numbers, sort_keys=True)})
 
 
-def load_state(folder: Path, device: torch.device) -> State | None:
-    """Read the state in ``folder``, or None where there is none.
+def load_state(folder: Path) -> State | None:
+    """Read the state in ``folder`` into the CPU's memory, or None where there is none.
+
+    `restore` moves it: an optimizer may keep its step count on the CPU, where reading it waits for no device.
 
     Raises:
         ResultsError: the file is not one of ours or damaged.
@@ -104,7 +106,7 @@ def load_state(folder: Path, device: torch.device) -> State | None:
     path = folder / STATE_FILE
     if not path.exists():
         return None
-    tensors, metadata = _load(path, device)
+    tensors, metadata = _load(path, torch.device("cpu"))
     return State(tensors, json.loads(metadata.get("numbers", "{}")))
 
 
@@ -116,6 +118,7 @@ def averaged_generator(engine: Engine) -> nn.Module:
         engine.players.latent, engine.setup.train.labels, derive(0, "normalisation statistics"), engine.device
     )
     n = max(engine.setup.recipe.batch_size, 64)
+    engine.seed(derive(0, "normalisation noise"))  # for generators that draw noise of their own
     reestimate_normalisation(network, lambda module, i: module(*latents.batch(i, n)))
     return network
 

@@ -99,7 +99,7 @@ class Training:
         self.journal = Journal(folder)
         self.seconds_before = 0.0
         self.rounds_before = 0
-        saved = load_state(folder, device)
+        saved = load_state(folder)
         if saved is not None:
             restore(self.engine, saved)
             self.seconds_before = self.journal.load(self.engine.counters.rounds)

@@ -12,7 +12,15 @@ from ganbench.errors import ResultsError
 from ganbench.files import read_json_lines
 from ganbench.suite.recipe import Budget
 from ganbench.training import loop
-from ganbench.training.checkpoint import STATE_FILE, capture, load_generator, load_state, restore, save_state
+from ganbench.training.checkpoint import (
+    STATE_FILE,
+    averaged_generator,
+    capture,
+    load_generator,
+    load_state,
+    restore,
+    save_state,
+)
 from ganbench.training.engine import Engine, decay_factor
 from ganbench.training.loop import Controls, Training
 
@@ -92,7 +100,7 @@ def test_divergence_is_found_at_its_round_and_the_last_finite_state_kept(make_se
     engine = Engine(make_setup(toys.Exploding(at=10**6), budget=Budget(images=16 * 200)), CPU)
     for _ in range(41):
         engine.play_round(0.0)
-    kept = load_state(tmp_path, CPU)
+    kept = load_state(tmp_path)
     for name, tensor in capture(engine).tensors.items():
         assert torch.equal(kept.tensors[name], tensor), name
 
@@ -101,7 +109,7 @@ def test_divergence_just_before_a_stop_is_not_taken_for_a_state_to_go_on_from(ma
     setup = make_setup(toys.Exploding(at=41), budget=Budget(images=16 * 200))
     outcome = Training(setup, tmp_path, CPU, stop_after(45)).run()
     assert (outcome.status, outcome.step, outcome.facts["rounds"]) == ("diverged", 41, 41)
-    assert all(t.isfinite().all() for t in load_state(tmp_path, CPU).tensors.values())
+    assert all(t.isfinite().all() for t in load_state(tmp_path).tensors.values())
 
 
 @pytest.mark.parametrize("seconds", range(40, 48))
@@ -138,14 +146,14 @@ def test_where_the_replay_of_a_divergence_is_not_finite_the_earlier_state_is_kep
 
     outcome = Training(make_setup(Worsening(), budget=Budget(images=16 * 200)), tmp_path, CPU).run()
     assert (outcome.status, outcome.step, outcome.facts["rounds"]) == ("diverged", 41, 32)
-    assert all(t.isfinite().all() for t in load_state(tmp_path, CPU).tensors.values())
+    assert all(t.isfinite().all() for t in load_state(tmp_path).tensors.values())
 
 
 def test_weights_that_overflow_are_a_divergence(make_setup, toys, tmp_path):
     setup = make_setup(g_optimizer=toys.PlainSgd(1e30), budget=Budget(images=16 * 64))
     outcome = Training(setup, tmp_path, CPU).run()
     assert outcome.status == "diverged"
-    state = load_state(tmp_path, CPU)
+    state = load_state(tmp_path)
     assert all(t.isfinite().all() for name, t in state.tensors.items() if name.startswith("generator"))
 
 
@@ -167,7 +175,7 @@ def test_reading_the_value_function_changes_nothing(make_setup, toys, tmp_path, 
         folder = tmp_path / str(every)
         setup = make_setup(budget=Budget(images=320), architecture=toys.Tiny(norm=True, spectral=True))
         Training(setup, folder, CPU).run()
-        return {k: v for k, v in load_state(folder, CPU).tensors.items() if not k.startswith("meter")}
+        return {k: v for k, v in load_state(folder).tensors.items() if not k.startswith("meter")}
 
     often, never = state(1), state(1000)
     assert all(torch.equal(often[name], never[name]) for name in never)
@@ -205,6 +213,19 @@ def test_a_full_disk_keeps_the_last_whole_state(make_setup, tmp_path, monkeypatc
         Training(make_setup(budget=Budget(images=1600)), tmp_path, CPU, stop_after(5)).run()
     assert (tmp_path / STATE_FILE).read_bytes() == before
     assert not list(tmp_path.glob(".*tmp"))
+
+
+def test_a_generator_with_noise_of_its_own_is_kept_alike_whatever_ran_before(make_setup, toys):
+    class Noisy(toys.Tiny):
+        def generator(self, data):
+            module = super().generator(data)
+            module.body.register_forward_pre_hook(lambda _, args: (args[0] + torch.randn_like(args[0]),))
+            return module
+
+    engine = Engine(make_setup(architecture=Noisy(norm=True)), CPU)
+    engine.play_round(0.0)
+    first, second = (averaged_generator(engine).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_restore_is_exact(make_setup, tmp_path):
