@@ -35,7 +35,7 @@ class Probe:
 
 @torch.no_grad()
 def read_value(players: Players, probe: Probe) -> dict[str, float | None]:
-    """Return ``v_raw`` and ``v_calibrated``; null without a discriminator or with non-finite logits.
+    """Return ``v_raw`` and ``v_calibrated``; null without a discriminator, logits, or finite ones.
 
     All networks are in eval mode meanwhile: no random stream is drawn from, no buffer changes.
     """
@@ -61,7 +61,7 @@ def read_value(players: Players, probe: Probe) -> dict[str, float | None]:
 
 def value_of_logits(real: Array, fake: Array) -> dict[str, float | None]:
     """Return V of logits (n,) as they are, and after calibration on their first halves, read on the second."""
-    if not (np.isfinite(real).all() and np.isfinite(fake).all()):
+    if not (len(real) and len(fake) and np.isfinite(real).all() and np.isfinite(fake).all()):
         return {"v_raw": None, "v_calibrated": None}
     r, f = len(real) // 2, len(fake) // 2
     a, b = _fit_sigmoid(real[:r], fake[:f])

@@ -51,6 +51,10 @@ def test_non_finite_logits_have_no_value():
     assert value_of_logits(np.array([1.0, np.nan]), np.zeros(2)) == {"v_raw": None, "v_calibrated": None}
 
 
+def test_a_held_out_set_smaller_than_one_pack_has_no_value():
+    assert value_of_logits(np.zeros(0), np.zeros(0)) == {"v_raw": None, "v_calibrated": None}
+
+
 def test_after_one_half_life_half_of_the_old_weights_is_left():
     network = nn.Linear(1, 1, bias=False)
     network.weight.data.fill_(0.0)
