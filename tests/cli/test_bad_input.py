@@ -150,7 +150,7 @@ def test_a_full_disk_is_said_and_nothing_measured_is_lost(run_toy, ganbench, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ganbench.files._write_bytes", full)
+        patch.setattr("ganbench.files._flush", full)
         result = run_toy("--seeds", 3)
     assert result.exit_code == 2
     assert "No space left on device" in result.stderr

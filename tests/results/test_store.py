@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_written(store, monkeypatch, number, said):
 def test_a_failed_write_leaves_the_old_records(store, monkeypatch):
     run = store.run_folder("r1")
     run.write_records([RECORD])
-    monkeypatch.setattr(files, "_write_bytes", lambda path, data: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    monkeypatch.setattr(files, "_flush", lambda path: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with pytest.raises(ResultsError, match="full"):
         run.write_records([])
     monkeypatch.undo()
