@@ -25,7 +25,7 @@ class Verbs(click.Group):
                 raise
             click.echo(f"ganbench: {_one_line(error)}", err=True)
             ctx.exit(2)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):  # click's to handle
             raise
         except Exception as error:
             if ctx.params.get("debug"):

@@ -25,3 +25,11 @@ def test_help_imports_nothing_heavy(arguments):
 def test_the_installed_command_answers():
     result = subprocess.run([sys.executable, "-m", "ganbench", "--version"], capture_output=True, text=True, check=True)
     assert "ganbench" in result.stdout
+
+
+def test_a_reader_that_closes_the_pipe_early_is_told_nothing():
+    command = [sys.executable, "-m", "ganbench", "show", "adam"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
