@@ -71,6 +71,7 @@ def describe_environment(device: torch.device, deterministic: bool) -> dict[str,
         "threads": torch.get_num_threads(),
         "deterministic": deterministic,
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32) if device.type == "cuda" else False,
+        "tf32_convolutions": bool(torch.backends.cudnn.allow_tf32) if device.type == "cuda" else False,
     }
 
 
