@@ -64,7 +64,7 @@ def describe_environment(device: torch.device, deterministic: bool) -> dict[str,
     return {
         "python": sys.version.split()[0],
         **{name: version(name) for name in names},
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "device": device.type,
         "device_name": device_name(device),
         "cuda": torch.version.cuda if device.type == "cuda" else None,

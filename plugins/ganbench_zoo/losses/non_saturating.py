@@ -14,8 +14,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganbench import hookimpl
-from ganbench.components import Game
+from ganbench import Game, hookimpl
 
 
 @dataclass(frozen=True)
