@@ -45,11 +45,12 @@ def run_pool(runs: Iterable[Run], job: Job, workers: int, tell: Callable[[Progre
     context = multiprocessing.get_context("spawn")
     stopping = context.Event()
     waiting = list(runs)
-    crew = [_hire(context, job, stopping) for _ in range(min(workers, len(waiting)))]
+    crew: list[Worker] = []
     try:
         with stop_on_interrupt() as stop:
-            for worker in crew:
-                _give(worker, waiting)
+            for _ in range(min(workers, len(waiting))):
+                crew.append(_hire(context, job, stopping))
+                _give(crew[-1], waiting)
             while any(worker.run for worker in crew):
                 if stop.is_set():
                     stopping.set()
@@ -97,9 +98,23 @@ def _hear(
 def _hire(context: Any, job: Job, stopping: Event) -> Worker:
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(job, theirs, stopping), daemon=True)
-    process.start()
+    with _interrupts_blocked():
+        process.start()
     theirs.close()
     return Worker(process, ours)
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C back meanwhile: a process inherits that, so that none reaches it while it still imports."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _give(worker: Worker, waiting: list[Run]) -> None:
