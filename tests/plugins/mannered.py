@@ -55,6 +55,14 @@ class Strict(Orderly):
 
 
 @dataclass(frozen=True)
+class Statistical(Orderly):
+    """A discriminator that looks at statistics of the batch."""
+
+    name: ClassVar[str] = "statistical"
+    batch_coupling: ClassVar[str] = "statistic"
+
+
+@dataclass(frozen=True)
 class Firm:
     """A loss with a recipe."""
 
@@ -200,7 +208,7 @@ class Trained:
 
 @hookimpl
 def architectures() -> Sequence[type]:
-    return [Orderly, Strict]
+    return [Orderly, Strict, Statistical]
 
 
 @hookimpl

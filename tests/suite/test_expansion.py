@@ -31,6 +31,8 @@ def test_a_sweep_of_two_keys_is_their_product(plan):
     names = ["t-codes2-norm_true", "t-codes2-norm_false", "t-codes4-norm_true", "t-codes4-norm_false"]
     assert labels(found) == names
     assert len({cell.runs[0].id for cell in found.cells}) == 4
+    one = plan(architectures=[{"name": "tiny", "label": "t", "spectral": True, "sweep": {"codes": [2, 4]}}])
+    assert labels(one) == ["t-codes2", "t-codes4"]
 
 
 def test_a_sweep_of_one_value_needs_no_longer_label(plan):
@@ -48,6 +50,8 @@ def test_a_list_that_is_not_swept_is_a_value(plan, tmp_path):
 def test_labels_by_default_name_what_was_added(plan):
     found = plan(losses=["wasserstein+wgan_gp", "logistic+box+brightness", "hinge"])
     assert labels(found, "loss") == ["wasserstein+wgan_gp", "logistic+box+brightness", "hinge"]
+    everywhere = plan(losses=["hinge+box", "firm(label=mine)"], regularizers=["r1(gamma=2)"])
+    assert labels(everywhere, "loss") == ["hinge+box+r1", "mine"]
 
 
 def test_entries_of_one_component_are_told_apart_by_their_parameters(plan):
@@ -135,7 +139,7 @@ def test_a_components_own_reason_skips_the_cell(plan):
 
 
 def test_what_is_meant_for_single_samples_is_refused_under_batch_normalisation(plan):
-    found = plan(architectures=["tiny", "batch_coupled"], losses=["logistic+personal", "logistic"])
+    found = plan(architectures=["tiny", "batch_coupled", "statistical"], losses=["logistic+personal", "logistic"])
     reasons = {(cell.labels["architecture"], cell.labels["loss"]): cell.skipped for cell in found.cells}
     assert reasons.pop(("batch_coupled", "logistic+personal")) == (
         "personal is defined for one sample at a time, but the discriminator of batch_coupled normalises over the batch"

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from ganbench.errors import SuiteError
+from ganbench.suite.layers import Layer, resolve
 from ganbench.suite.recipe import Recipe
 
 KEY = "ema_rampup"
@@ -85,6 +86,11 @@ def test_of_a_pair_the_discriminator_sets_its_own_keys(plan):
     assert said(run, "d_betas") == ([0.1, 0.2], "architecture strict")
     assert said(run, "batch_size") == (8, "architecture orderly")
     assert run.config["d_optimizer"]["parameters"]["lr"] == 0.04
+    turned = only_run(plan, architectures=[{"generator": "strict", "discriminator": "orderly"}])
+    assert said(turned, "g_lr") == (0.03, "architecture strict")
+    assert said(turned, "d_lr") == (0.02, "architecture orderly")
+    assert said(turned, "d_betas") == ([0.5, 0.999], "core")
+    assert said(turned, "ema_rampup") == (0.05, "core")
     assert run.config["g_optimizer"]["parameters"]["betas"] == [0.5, 0.999]
 
 
@@ -126,3 +132,10 @@ def test_the_optimizer_takes_its_part_of_the_recipe_and_its_own_parameters(plan)
     assert run.config["g_optimizer"]["parameters"] == {"lr": 1.0, "betas": [0.5, 0.999], "eps": 1e-7}
     assert run.config["d_optimizer"]["parameters"] == {"lr": 0.5}
     assert not {"g_lr", "d_lr", "g_betas", "d_betas", "g_optimizer", "d_optimizer"} & set(run.config["recipe"])
+
+
+def test_a_component_whose_recipe_is_wrong_is_named():
+    with pytest.raises(SuiteError, match=r"^loss odd: unknown recipe key 'lr'; did you mean 'g_lr'\? known: "):
+        resolve([Layer("loss odd", {"lr": 1})])
+    with pytest.raises(SuiteError, match=r"^recipe \(from regularizer odd\): d_lr: wants a number; found 'x'$"):
+        resolve([Layer("suite [recipe]", {"d_lr": 1}), Layer("regularizer odd", {"d_lr": "x"})])

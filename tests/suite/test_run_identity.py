@@ -181,10 +181,11 @@ def test_editing_a_plugin_makes_its_runs_new_and_no_others(plan, edited):
 def test_editing_a_building_block_makes_the_runs_of_its_users_new(plan, tmp_path, beside):
     folder = tmp_path / "shared_plugin"
     folder.mkdir()
-    (folder / "sharing.py").write_text(SHARING)
+    other_helper, other_user = HELPER.replace("x / 2", "0.5 * x"), SHARING.replace("from beside it", "from nearby")
     found = []
-    for helper in (HELPER, HELPER.replace("/ 2", "* 0.5"), HELPER):
+    for helper, user in ((HELPER, SHARING), (other_helper, SHARING), (HELPER, other_user), (HELPER, SHARING)):
         (folder / "_helper.py").write_text(helper)
+        (folder / "sharing.py").write_text(user)
         found.append(ids(plan(using=beside(folder), losses=["sharing"])))
-    assert not set(found[0]) & set(found[1])
-    assert found[0] == found[2]
+    assert len({run for each in found[:3] for run in each}) == 9
+    assert found[0] == found[3]

@@ -196,7 +196,7 @@ def test_seeds_as_a_number_or_a_list(ask, text, seeds):
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "", "1e9", "true", "1,1", "1,-1", "a,b", "1;2"])
 def test_seeds_that_have_no_meaning(ask, text):
-    with pytest.raises(SuiteError, match=r"filed.toml: seeds"):
+    with pytest.raises(SuiteError, match=r"^command line: seeds"):
         ask(seeds=text)
 
 
@@ -248,9 +248,9 @@ def test_recipe_keys_of_the_command_line_stay_apart_and_win(ask, catalog, tmp_pa
         ("a..b=1", "cannot read --set 'a..b=1'; write --set key=value, as in recipe.g_lr=1e-4"),
         ("seeds.x=1", "--set 'seeds.x=1': seeds is no table of the suite"),
         ("recipe.g_optimizer.eps=1", "a recipe key is set as a whole, as in recipe.g_optimizer='name(eps=1)'"),
-        ("sedes=1", "filed.toml: unknown key 'sedes'; did you mean 'seeds'? known: "),
-        ("scoring.sample=1", "filed.toml: unknown key 'sample' in scoring; did you mean 'samples'? known: "),
-        ("losses=hinge", "filed.toml: losses: wants a list; found 'hinge'"),
+        ("sedes=1", "command line: unknown key 'sedes'; did you mean 'seeds'? known: "),
+        ("scoring.sample=1", "command line: unknown key 'sample' in scoring; did you mean 'samples'? known: "),
+        ("losses=hinge", "command line: losses: wants a list; found 'hinge'"),
     ],
 )  # fmt: skip
 def test_settings_that_have_no_meaning(ask, setting, sentence):
@@ -273,6 +273,15 @@ def test_flags_over_a_malformed_file(ask, text, flags, sentence):
             text + '\ndatasets = ["blobs"]\narchitectures = ["tiny"]\nlosses = ["firm"]\nbudget = {images = 1}', **flags
         )
     assert sentence in str(error.value)
+
+
+def test_a_mistake_is_the_files_where_the_file_made_it(ask):
+    wrong = FILE.replace("seeds = 2", "seeds = 0")
+    with pytest.raises(SuiteError, match=r"filed\.toml: seeds wants"):
+        ask(wrong)
+    with pytest.raises(SuiteError, match=r"filed\.toml: seeds wants"):
+        ask(wrong, losses=["hinge"])
+    assert ask(wrong, seeds="1").suite.seeds == (0,)
 
 
 def test_a_term_that_cannot_be_read_is_said(ask):
