@@ -7,6 +7,7 @@ python docs/generate.py --check    writes nothing; exits with 1 and names the fi
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import itertools
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from ganbench import components, hookspecs
+from ganbench import components, hookspecs, values
 from ganbench.catalog import Catalog, Entry, load_catalog
 from ganbench.catalog.description import fields, formula
 from ganbench.catalog.loading import hooks
@@ -43,9 +44,8 @@ def cli_of(group: click.Command) -> str:
 
 
 def _help(command: click.Command, parent: click.Context | None, name: str) -> Iterator[tuple[str, str]]:
-    with click.Context(
-        command, parent=parent, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH
-    ) as context:
+    settings = {**command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    with click.Context(command, parent=parent, info_name=name, **settings) as context:
         yield context.command_path, command.get_help(context).rstrip()
         if isinstance(command, click.Group):
             for verb in command.list_commands(context):
@@ -70,10 +70,47 @@ def plugins() -> str:
     parts.append("## What components are given and return")
     for name in ("Game", "FeatureNetwork", "MetricContext", "Neighbours"):
         parts += source.described(name, "###")
+    parts += [
+        "## Values",
+        "Frozen dataclasses, all of them in `ganbench` itself; the fields in order, with their defaults.",
+    ]
+    parts += [_value_type(cls) for cls in vars(values).values() if _is_value(cls)]
     parts += ["## Traits", "What a component may leave out, and what then holds."]
     rows = [(f"`{name}`", f"`{_value(value)}`") for name, value in TRAITS.items()]
     parts.append(_table(("trait", "default"), rows))
     return _joined(parts)
+
+
+def _is_value(thing: object) -> bool:
+    return dataclasses.is_dataclass(thing) and isinstance(thing, type) and thing.__module__ == values.__name__
+
+
+def _value_type(cls: type) -> str:
+    """Return one value type as Markdown: its fields, its docstring, its public methods."""
+    shown = ", ".join(_field(field) for field in dataclasses.fields(cls))
+    methods = [
+        f"- `{name}{_call(method)}`: {_inline(inspect.getdoc(method))}"
+        for name, method in vars(cls).items()
+        if inspect.isfunction(method) and not name.startswith("_")
+    ]
+    return "\n\n".join(
+        [
+            f"### {cls.__name__}",
+            f"`{cls.__name__}({shown})`",
+            _markdown(inspect.getdoc(cls) or ""),
+            *(["\n".join(methods)] if methods else []),
+        ]
+    )
+
+
+def _field(field: dataclasses.Field[object]) -> str:
+    if field.default is not dataclasses.MISSING:
+        return f"{field.name}: {field.type} = {field.default!r}"
+    return f"{field.name}: {field.type}" + (" = {}" if field.default_factory is not dataclasses.MISSING else "")
+
+
+def _call(method: Callable[..., object]) -> str:
+    return str(inspect.signature(method)).replace("'", "").replace("(self, ", "(").replace("(self)", "()")
 
 
 def components_page() -> str:

@@ -280,10 +280,10 @@ class Metric(Component, Protocol):
 
     ``needs`` is a subset of {"moments", "features", "logits"}; ``equal_n`` asks for equally many rows on both sides;
     ``published_name`` is the name (``fid``) under a canonical extractor whose weights have the SHA-256
-    ``published_weights``, with fields as in ``published_settings``. ``standard`` puts it into suites that name no
-    metrics. ``settings(rows=None)`` returns what the estimator
+    ``published_weights``, with fields as in ``published_settings``. ``settings(rows=None)`` returns what the estimator
     depends on (the fields where it is left out) when the smaller side has so many rows. ``floor`` says whether sampling
-    alone gives a positive value ("bias"), zero ("zero") or nothing (None).
+    alone gives a positive value ("bias"), zero ("zero") or nothing (None). ``standard`` = 1, 2, ... puts it at that
+    place into suites that name no metrics.
     """
 
     direction: ClassVar[Literal["lower", "higher"]]
@@ -311,7 +311,7 @@ TRAITS: Mapping[str, Any] = MappingProxyType(
         "published_weights": None,
         "published_settings": MappingProxyType({}),
         "floor": None,
-        "standard": False,
+        "standard": 0,
         "trained": False,
         "domains": None,
     }

@@ -17,12 +17,21 @@ Player = Literal["discriminator", "generator"]
 BatchCoupling = Literal["none", "normalisation", "statistic"]
 
 
+def _check_shape(shape: Any, name: str, wanted: str, size: int) -> None:
+    """Refuse what is no tuple of ``size`` positive integers. Raises ValueError."""
+    if not isinstance(shape, tuple) or len(shape) != size or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(f"{name} wants a shape {wanted} of positive integers, not {shape!r}")
+
+
 @dataclass(frozen=True)
 class ImageSpec:
     """Images of ``shape`` (C, H, W), stored as uint8 in [0, 255] and seen by networks as float32 in [-1, 1]."""
 
     shape: tuple[int, int, int]
     classes: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_shape(self.shape, "ImageSpec", "(C, H, W)", 3)
 
     def packed(self, m: int) -> ImageSpec:
         """Return the spec of ``m`` samples judged as one: axis 0 multiplied by ``m`` (PacGAN, arXiv:1712.04086)."""
@@ -43,6 +52,9 @@ class PointSpec:
 
     shape: tuple[int]
     classes: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_shape(self.shape, "PointSpec", "(d,)", 1)
 
     def packed(self, m: int) -> PointSpec:
         """Return the spec of ``m`` points judged as one: (m d,)."""

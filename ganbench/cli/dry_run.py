@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,12 @@ def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_j
         click.echo(json.dumps({"suite": plan.suite.name, "cells": rows}, indent=2))
         return
     click.echo(f"{plan.suite.name}: results in {choices.results}, on {choices.device}")
+    for dataset in plan.datasets:
+        metrics, samples = ", ".join(plan.metrics), plan.suite.scoring.samples
+        extractor = _component(dataset.extractor)
+        click.echo(f"{_component(dataset.component)}: {samples:,} samples scored by {extractor}: {metrics}")
+    if plan.baselines:
+        click.echo(f"reference rows: {', '.join(f'{row.name} on {row.dataset}' for row in plan.baselines)}")
     for row in rows:
         _print_cell(row)
     _print_total(rows)
@@ -45,9 +50,23 @@ def _describe(cell: PlannedCell, history: Any, seconds: float | None, catalog: C
         "runs": [{"id": run.id, "seed": run.seed, "status": history.status(run)} for run in cell.runs],
         "spending": spending,
         "seconds_a_run": seconds,
+        "components": _components(first.config),
         "recipe": first.origins,
         "changed_sources": history.changed_sources(first),
     }
+
+
+def _components(config: Mapping[str, Any]) -> list[str]:
+    """Return the components of a cell with all their parameters, as the short form writes them."""
+    kinds = ("generator", "discriminator", "loss", "g_optimizer", "d_optimizer")
+    one = dict.fromkeys(_component(config[kind]) for kind in kinds)
+    added = [_component(part) for kind in ("regularizers", "constraints", "augmentations") for part in config[kind]]
+    return [*one, *added]
+
+
+def _component(described: Mapping[str, Any]) -> str:
+    inside = ", ".join(f"{key}={_value(value)}" for key, value in described["parameters"].items())
+    return f"{described['name']}({inside})" if inside else str(described["name"])
 
 
 def _remembered(cell: PlannedCell, history: Any, choices: Choices) -> float | None:
@@ -58,23 +77,11 @@ def _remembered(cell: PlannedCell, history: Any, choices: Choices) -> float | No
 
 
 def _probed(plan: Plan, catalog: Catalog, choices: Choices) -> list[float | None]:
-    from ganbench.execution.forecast import probe_seconds, probing_bench
-    from ganbench.execution.job import Job
+    from ganbench.execution.bench import Bench
+    from ganbench.execution.forecast import probe_seconds
 
-    job = Job(
-        results=choices.results,
-        plugins=choices.plugins,
-        data_root=choices.data_root,
-        device=str(choices.device),
-        threads=choices.threads or 1,
-        deterministic=choices.deterministic,
-        datasets=plan.datasets,
-        metrics=plan.metrics,
-        scoring=plan.suite.scoring,
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        bench = probing_bench(job, catalog, folder)
-        return [probe_seconds(cell, bench) if cell.runs else None for cell in plan.cells]
+    bench = Bench(choices.job(plan), catalog)
+    return [probe_seconds(cell, bench) if cell.runs else None for cell in plan.cells]
 
 
 def _print_cell(row: Mapping[str, Any]) -> None:
@@ -88,6 +95,7 @@ def _print_cell(row: Mapping[str, Any]) -> None:
         f"\n{name}\n  {len(states)} runs ({counts}); {_steps(row['spending'])}; {_time(row['seconds_a_run'])} a run"
     )
     click.echo(f"  ids: {' '.join(run['id'] for run in row['runs'])}")
+    click.echo(f"  components: {'; '.join(row['components'])}")
     if row["allowed_incompatible"]:
         click.echo(f"  incompatible, run all the same: {row['allowed_incompatible']}")
     if row["changed_sources"]:

@@ -12,6 +12,8 @@ import click
 from ganbench.cli import info, plugins, run, sample, show, suites, table
 from ganbench.errors import GanbenchError
 
+INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+
 
 class Verbs(click.Group):
     """A group that says an error which a user can mend in one sentence, with exit code 2, and any other with 1."""
@@ -24,6 +26,15 @@ class Verbs(click.Group):
             if ctx.params.get("debug"):
                 raise
             click.echo(f"ganbench: {_one_line(error)}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo(
+                "stopped at once; what was saved last is kept, and the same command goes on from there", err=True
+            )
+            ctx.exit(INTERRUPTED)
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else ctx.command_path
+            click.echo(f"ganbench: {_one_line(error.format_message())}; see '{where} --help'", err=True)
             ctx.exit(2)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):  # click's to handle
             raise
@@ -39,7 +50,7 @@ class Verbs(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group("ganbench", cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="ganbench")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
@@ -47,7 +58,7 @@ def main(debug: bool) -> None:
     del debug  # read from the context by `Verbs.invoke`
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: BaseException | str) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 

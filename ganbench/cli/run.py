@@ -11,10 +11,11 @@ from ganbench.cli.options import catalog_from, json_option, plugins_option
 
 if TYPE_CHECKING:
     from ganbench.catalog import Catalog
+    from ganbench.execution.job import Result
     from ganbench.execution.session import Choices, Session
     from ganbench.suite.source import Flags
 
-FAILED, INTERRUPTED = 1, 130  # exit codes
+FAILED, INTERRUPTED = 1, 130  # exit codes; Ctrl-C as a shell reports it
 
 
 @click.command("run")
@@ -66,7 +67,7 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
     if as_json and not given["dry_run"]:
         raise click.UsageError("--json wants --dry-run; 'ganbench table --format json' prints results")
     catalog = catalog_from(plugins)
-    _mention_faults(catalog)
+    _mention_faults(catalog, plugins)
     request = read_request(suite, _flags(given), catalog)
     choices = Choices(
         results=given["results"] / request.suite.name,
@@ -85,9 +86,9 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
         return
     session = Session(plan, request, catalog, choices)
     _announce(session, choices)
-    code = _run(session)
+    results = _perform(session)
     _print_table(session)
-    ctx.exit(code)
+    ctx.exit(_conclude(session, results))
 
 
 def _flags(given: dict[str, Any]) -> Flags:
@@ -108,11 +109,12 @@ def _whole(unit: str, amount: float) -> float:
     return int(amount) if unit != "seconds" and amount.is_integer() else amount
 
 
-def _mention_faults(catalog: Catalog) -> None:
+def _mention_faults(catalog: Catalog, plugins: tuple[Path, ...]) -> None:
     if catalog.faults:
         count = len(catalog.faults)
         what = "a plugin has a fault" if count == 1 else f"plugins have {count} faults"
-        click.echo(f"note: {what}; 'ganbench plugins' says which", err=True)
+        verb = " ".join(["ganbench plugins", *(f"--plugins {path}" for path in plugins)])
+        click.echo(f"note: {what}; '{verb}' says which", err=True)
 
 
 def _announce(session: Session, choices: Choices) -> None:
@@ -130,8 +132,8 @@ def _announce(session: Session, choices: Choices) -> None:
         click.echo(f"note: runs that are already trained kept no generator at {at:g} of the budget", err=True)
 
 
-def _run(session: Session) -> int:
-    """Perform what is pending, with bars; return the exit code."""
+def _perform(session: Session) -> list[Result]:
+    """Perform what is pending, with bars; return what became of it."""
     from ganbench.cli.progress import Bars
 
     results = []
@@ -139,6 +141,11 @@ def _run(session: Session) -> int:
         for result in session.run(bars.tell):
             results.append(result)
             bars.finish(result)
+    return results
+
+
+def _conclude(session: Session, results: list[Result]) -> int:
+    """Say below the table what failed and how to go on; return the exit code."""
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
         folder = session.store.run_folder(result.run).path

@@ -60,7 +60,7 @@ class Bench:
     def __init__(self, job: Job, catalog: Catalog) -> None:
         self.job, self.catalog, self.device = job, catalog, torch.device(job.device)
         configure(self.device, job.threads, job.deterministic)
-        self.store = Store.open(job.results)
+        self.store = Store(job.results)
         self._splits: dict[str, Splits] = {}
         self._evaluators: dict[str, Evaluator] = {}
         self._baselines: dict[str, Tensor] = {}

@@ -10,11 +10,9 @@ from typing import Any
 
 import torch
 
-from ganbench.catalog import Catalog
 from ganbench.errors import ResultsError
 from ganbench.execution.bench import Bench
 from ganbench.execution.environment import device_name
-from ganbench.execution.job import Job
 from ganbench.results.store import Store
 from ganbench.suite.assemble import assemble
 from ganbench.suite.plan import PlannedCell, Run, exact_spending
@@ -85,15 +83,6 @@ def probe_seconds(cell: PlannedCell, bench: Bench) -> float | None:
             engine.play_round(0.0)
         int(engine.first_bad)
     return (time.perf_counter() - start) / PROBED_ROUNDS * spending["rounds"]
-
-
-def probing_bench(job: Job, catalog: Catalog, folder: str) -> Bench:
-    """Return a bench that writes nowhere but into ``folder``."""
-    from dataclasses import replace
-
-    results = Path(folder) / "probe"
-    Store.create(results, "probe")
-    return Bench(replace(job, results=results), catalog)
 
 
 def _without(config: Mapping[str, Any], key: str) -> dict[str, Any]:

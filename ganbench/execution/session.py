@@ -33,6 +33,20 @@ class Choices:
     threads: int | None = None
     deterministic: bool = False
 
+    def job(self, plan: Plan) -> Job:
+        """Return the job of performing ``plan`` so; one thread on the CPU unless told otherwise."""
+        return Job(
+            results=self.results,
+            plugins=self.plugins,
+            data_root=self.data_root,
+            device=str(self.device),
+            threads=self.threads or (1 if self.device.type == "cpu" else max(1, torch.get_num_threads())),
+            deterministic=self.deterministic,
+            datasets=plan.datasets,
+            metrics=plan.metrics,
+            scoring=plan.suite.scoring,
+        )
+
 
 class Session:
     """A plan made ready to run in one results folder.
@@ -46,20 +60,12 @@ class Session:
             reasons = dict.fromkeys(f"{_name(cell.labels)}: {cell.skipped}" for cell in plan.cells)
             raise SuiteError(f"no combination of the suite can run: {'; '.join(reasons)}")
         self.plan, self.choices = plan, choices
-        self.job = Job(
-            results=choices.results,
-            plugins=choices.plugins,
-            data_root=choices.data_root,
-            device=str(choices.device),
-            threads=choices.threads or (1 if choices.device.type == "cpu" else max(1, torch.get_num_threads())),
-            deterministic=choices.deterministic,
-            datasets=plan.datasets,
-            metrics=plan.metrics,
-            scoring=plan.suite.scoring,
-        )
+        self.job = choices.job(plan)
+        self.bench = Bench(self.job, catalog)
+        for dataset in plan.datasets:
+            self.bench.evaluator(dataset.label)  # refuses before anything is written
         self.store = Store.create(choices.results, plan.suite.name)
         with self.store.lock():
-            self.bench = Bench(self.job, catalog)
             self._write(request)
             runs = {run.id: run for run in plan.runs()}
             self.pending = [run for run in runs.values() if self.bench.is_pending(run)]

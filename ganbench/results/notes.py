@@ -13,7 +13,7 @@ from ganbench.results.text import significant
 FEW_SEEDS = 5
 _ENVIRONMENT = ("device", "torch", "ganbench")
 _LISTED = 5
-UNSCORED = "`ganbench run` scores it without training"
+UNSCORED = "'ganbench run' scores it without training"
 
 
 def notes(summaries: Sequence[Summary], outcomes: Sequence[Outcome], level: float) -> list[str]:
@@ -193,7 +193,7 @@ def _two_protocols(columns: Sequence[Column]) -> list[str]:
         return []
     return [
         f"{', '.join(dict.fromkeys(names))} was scored under more than one protocol, and these are not comparable: "
-        "`ganbench run` with the same suite scores all its runs under the present one, without training them again"
+        "'ganbench run' with the same suite scores all its runs under the present one, without training them again"
     ]
 
 
@@ -208,7 +208,7 @@ def _unequal(outcomes: Sequence[Outcome]) -> list[str]:
         return []
     return [
         f"not all scores are of the end of training: the last snapshot scored lies between {100 * min(shares):.0f} % "
-        f"and {100 * max(shares):.0f} % of a run; `ganbench run` scores what is missing"
+        f"and {100 * max(shares):.0f} % of a run; 'ganbench run' scores what is missing"
     ]
 
 

@@ -140,10 +140,10 @@ class Store:
             ResultsError: there is no such folder, it has no marker, or it was written by a newer version.
         """
         if not folder.is_dir():
-            raise ResultsError(f"there is no results folder {folder}; `ganbench run` makes one")
+            raise ResultsError(f"there is no results folder {folder}; 'ganbench run' makes one")
         marker = read_object(folder / MARKER)
         if marker is None:
-            raise ResultsError(f"{folder} is no results folder: it has no {MARKER}; `ganbench run` makes one")
+            raise ResultsError(f"{folder} is no results folder: it has no {MARKER}; 'ganbench run' makes one")
         found = marker.get("format")
         if found != FORMAT:
             raise ResultsError(f"{folder} is of format {found!r}; this version of ganbench reads format {FORMAT}")

@@ -66,7 +66,7 @@ def build(store: Store, options: TableOptions | None = None) -> Table:
     rows, outcomes = gather(store, plan, options.all)
     known = columns(plan, outcomes, store.protocols(), options.all)
     if not known or not rows:
-        raise ResultsError(f"{store.folder} holds no results yet; `ganbench run` makes them")
+        raise ResultsError(f"{store.folder} holds no results yet; 'ganbench run' makes them")
     wanted = _chosen(options.metrics, known)
     summaries = summarise(rows, outcomes, wanted, "seed" in (*row_axes, *col_axes), options.level)
     by_label = options.sort in (*AXES, "label")

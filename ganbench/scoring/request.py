@@ -110,7 +110,8 @@ def check_extractor(settings: ScoringSettings, subject: Subject) -> bool:
     if not settings.forced:
         raise ExtractorUnavailable(
             f"extractor {extractor.name!r} was made for {', '.join(sorted(domains))} and {subject.dataset!r} is "
-            f"{subject.domain}; choose another extractor, or force it and its scores are named so"
+            f"{subject.domain}; choose another extractor, or force it "
+            "(--force-extractor, or force = true under [scoring]) and its scores are named so"
         )
     return True
 

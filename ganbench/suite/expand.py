@@ -64,7 +64,7 @@ class _Expansion:
         }
         self.datasets = [self._data(option) for option in options(catalog, "dataset", suite.all_datasets)]
         self.architectures = options(catalog, "architecture", suite.all_architectures)
-        self.losses = options(catalog, "loss", suite.all_losses)
+        self.losses = options(catalog, "loss", suite.all_losses, [c for kind in ADDED for c in self.everywhere[kind]])
         self._inputs: dict[tuple[str, str], tuple[Latent, tuple[str, ...]]] = {}
         self._check_rules()
 
@@ -78,6 +78,8 @@ class _Expansion:
             content = fingerprint(self.root) if fingerprint else None
         except (ValueError, OSError) as error:
             raise DatasetError(f"dataset {option.label!r}: {error}") from error
+        except Exception as error:  # a stranger's dataset
+            raise DatasetError(f"dataset {option.label!r} raised {type(error).__name__}: {error}") from error
         described = describe(self.catalog, "dataset", dataset) | {"fingerprint": content}
         choice = self.suite.scoring.extractor or ComponentChoice(name=dataset.extractor)
         (extractor,) = choose(self.catalog, "extractor", (choice,))
@@ -237,7 +239,8 @@ class _Expansion:
         """Return the metric names of the suite, or those that the catalog marks as standard."""
         if self.suite.scoring.metrics is not None:
             return self.suite.scoring.metrics
-        return tuple(e.name for e in self.catalog.of_kind("metric") if trait(e.component, "standard"))
+        standard = [entry for entry in self.catalog.of_kind("metric") if trait(entry.component, "standard")]
+        return tuple(entry.name for entry in sorted(standard, key=lambda entry: trait(entry.component, "standard")))
 
 
 def core_incompatibility(cell: Cell) -> str | None:

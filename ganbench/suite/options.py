@@ -37,14 +37,16 @@ class _Draft:
     details: str
 
 
-def options(catalog: Catalog, kind: str, entries: Sequence[Entry]) -> list[Option]:
+def options(catalog: Catalog, kind: str, entries: Sequence[Entry], everywhere: Sequence[Any] = ()) -> list[Option]:
     """Return the options of one axis, sweeps included, in the order of the file.
+
+    ``everywhere`` are components that the suite adds to every cell; default labels name them too.
 
     Raises:
         SuiteError: an entry says what has no meaning, or two options have one label.
         UnknownComponent: no plugin offers a component of that name.
     """
-    drafts = [draft for entry in entries for draft in _drafts(catalog, kind, entry)]
+    drafts = [draft for entry in entries for draft in _drafts(catalog, kind, entry, everywhere)]
     labels = [draft.option.label for draft in drafts]
     found: dict[str, Option] = {}
     for draft in drafts:
@@ -62,7 +64,7 @@ def choose(catalog: Catalog, kind: str, choices: Sequence[ComponentChoice]) -> t
     return tuple(instantiate(catalog.find(kind, choice.name), choice.parameters) for choice in choices)
 
 
-def _drafts(catalog: Catalog, kind: str, entry: Entry) -> Iterator[_Draft]:
+def _drafts(catalog: Catalog, kind: str, entry: Entry, everywhere: Sequence[Any]) -> Iterator[_Draft]:
     for key in entry.sweep:
         if key in RESERVED:
             raise SuiteError(f"{kind} entry {entry.name!r}: {key} is no parameter, so it cannot be swept")
@@ -73,7 +75,7 @@ def _drafts(catalog: Catalog, kind: str, entry: Entry) -> Iterator[_Draft]:
     for values in itertools.product(*entry.sweep.values()):
         swept = dict(zip(entry.sweep, values, strict=True))
         components = _components(catalog, kind, entry, swept)
-        label = entry.label or _default_label(components, added)
+        label = entry.label or _default_label(components, [*itertools.chain(*added.values()), *everywhere])
         of_others = [choice.parameters for choices in chosen.values() for choice in choices]
         shown = [swept] if entry.label else [{**entry.parameters, **swept}, *of_others]
         details = "-".join(_detail(key, value) for part in shown for key, value in sorted(part.items()))
@@ -115,9 +117,9 @@ def _kind_of_extra(catalog: Catalog, name: str) -> str:
     raise UnknownComponent(f"unknown {ADDED[0]} {name!r}, nor is it a {others}{did_you_mean(name, known)}")
 
 
-def _default_label(components: tuple[Any, ...], added: Mapping[str, tuple[Any, ...]]) -> str:
+def _default_label(components: tuple[Any, ...], added: Sequence[Any]) -> str:
     names = dict.fromkeys(component.name for component in components)
-    return "+".join(["_vs_".join(names), *(component.name for kind in ADDED for component in added[kind])])
+    return "+".join(["_vs_".join(names), *(component.name for component in added)])
 
 
 def _detail(key: str, value: Any) -> str:

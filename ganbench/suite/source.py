@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,12 +67,23 @@ def read_request(source: str | None, flags: Flags, catalog: Catalog) -> Request:
         table: dict[str, Any] = {"budget": {"images": DEFAULT_IMAGES}}
     else:
         text, where, table = _read_file(source or DEFAULT_SUITE, catalog)
+    as_written = copy.deepcopy(table)
     table, overrides = _apply(table, flags)
+    if text is not None and table != as_written and _is_valid(as_written):
+        where = "command line"  # what is wrong now was not wrong in the file
     suite = validate({"name": "unnamed", **table}, where)
     if "name" not in table:
         name = f"{suite.all_datasets[0].name}-{digest([table, overrides])[:8]}"
         suite = validate({"name": name, **table}, where)
     return Request(suite, overrides, text)
+
+
+def _is_valid(table: Mapping[str, Any]) -> bool:
+    try:
+        validate(table, "")
+    except SuiteError:
+        return False
+    return True
 
 
 def validate(table: Mapping[str, Any], where: str) -> SuiteFile:

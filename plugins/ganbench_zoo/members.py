@@ -94,7 +94,10 @@ def open_source(path: Path) -> Source:
     elif path.is_file():
         source = _open_zip(path)
     else:
-        raise ValueError(f"image_folder: {path} does not exist; path must name a folder or a zip archive")
+        raise ValueError(
+            f"image_folder: {path} does not exist; path must name a folder or a zip archive "
+            "(where it is relative: below the working directory, else below the data folder)"
+        )
     if not source.names:
         raise ValueError(f"image_folder: {path} holds no images; known are files named {', '.join(sorted(SUFFIXES))}")
     return source

@@ -54,12 +54,14 @@ def said(result) -> str:
         (["table", "nowhere"], "there is no results folder nowhere"),
         (["show", "hinje"], "did you mean 'hinge'?"),
         (["suite", "show", "quick"], "unknown suite 'quick'"),
+        (["run", "--workers", "0"], "0 is not in the range x>=1.; see 'ganbench run --help'"),
+        (["rnu"], "No such command 'rnu'"),
     ],
 )  # fmt: skip
 def test_a_sentence_and_exit_code_2(ganbench, monkeypatch, arguments, sentence):
     monkeypatch.setattr("ganbench_zoo.datasets.mnist.ensure", _offline, raising=False)
     assert sentence in said(ganbench(*arguments))
-    assert not list(Path("results").glob("*/runs/*"))
+    assert not list(Path("results").glob("*/*"))
 
 
 def _offline(*args, **kwargs):

@@ -238,7 +238,7 @@ def test_faults_are_mentioned_and_everything_else_works(run_toy, ganbench, tmp_p
     broken = Path(__file__).parents[1] / "plugins" / "broken"
     result = run_toy("--plugins", broken)
     assert result.exit_code == 0
-    assert "'ganbench plugins' says which" in result.stderr
+    assert f"--plugins {broken}' says which" in result.stderr
 
 
 def test_two_runs_into_one_folder_at_once_are_refused(run_toy):

@@ -33,7 +33,7 @@ class Coverage:
     scale: ClassVar[str] = "logit"
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
     version: ClassVar[int] = 1
-    standard: ClassVar[bool] = True
+    standard: ClassVar[int] = 7
     formula: ClassVar[str] = "1/N sum_r [some g in B(r, d_k(r))]"
     equal_n: ClassVar[bool] = True
 

@@ -34,7 +34,7 @@ class ClassifierScore:
     scale: ClassVar[str] = "log"
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
     version: ClassVar[int] = 1
-    standard: ClassVar[bool] = True
+    standard: ClassVar[int] = 2
     formula: ClassVar[str] = "exp E_x KL(p(y | x) || p(y))"
     published_name: ClassVar[str] = "is"
     published_weights: ClassVar[str] = SHA256

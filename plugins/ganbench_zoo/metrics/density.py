@@ -34,7 +34,7 @@ class Density:
     scale: ClassVar[str] = "linear"
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
     version: ClassVar[int] = 1
-    standard: ClassVar[bool] = True
+    standard: ClassVar[int] = 6
     formula: ClassVar[str] = "1/(k N) sum_g sum_r [g in B(r, d_k(r))]"
     equal_n: ClassVar[bool] = True
 

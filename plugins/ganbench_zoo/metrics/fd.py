@@ -37,7 +37,7 @@ class FrechetDistance:
     scale: ClassVar[str] = "log"
     needs: ClassVar[frozenset[str]] = frozenset({"moments"})
     version: ClassVar[int] = 1
-    standard: ClassVar[bool] = True
+    standard: ClassVar[int] = 1
     formula: ClassVar[str] = "|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2)"
     published_name: ClassVar[str] = "fid"
     published_weights: ClassVar[str] = SHA256

@@ -39,7 +39,7 @@ class KernelDistance:
     scale: ClassVar[str] = "linear"
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
     version: ClassVar[int] = 1
-    standard: ClassVar[bool] = True
+    standard: ClassVar[int] = 3
     formula: ClassVar[str] = "E k(x, x') + E k(y, y') - 2 E k(x, y), k(x, y) = (x.y / d + 1)^3"
     published_name: ClassVar[str] = "kid"
     published_weights: ClassVar[str] = SHA256

@@ -32,7 +32,7 @@ class Precision:
     scale: ClassVar[str] = "logit"
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
     version: ClassVar[int] = 1
-    standard: ClassVar[bool] = True
+    standard: ClassVar[int] = 4
     formula: ClassVar[str] = "1/N sum_g [g in union_r B(r, d_k(r))]"
     equal_n: ClassVar[bool] = True
 

@@ -32,7 +32,7 @@ class Recall:
     scale: ClassVar[str] = "logit"
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
     version: ClassVar[int] = 1
-    standard: ClassVar[bool] = True
+    standard: ClassVar[int] = 5
     formula: ClassVar[str] = "1/N sum_r [r in union_g B(g, d_k(g))]"
     equal_n: ClassVar[bool] = True
 
