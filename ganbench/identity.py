@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
+import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 
@@ -37,21 +38,37 @@ def source_digest(component: type) -> str:
     pending, files = [component.__module__], dict[str, str]()
     while pending:
         name = pending.pop()
-        module = sys.modules.get(name)
-        path = getattr(module, "__file__", None)
-        if name in files or module is None or path is None:
+        path = _file_of(name)
+        if name in files or path is None:
             continue
-        text = Path(path).read_text(encoding="utf-8").replace("\r\n", "\n")
+        text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
         files[name] = hashlib.sha256(text.encode()).hexdigest()
         if root != "ganbench":
-            pending.extend(sorted(_imported(module, root)))
-    return digest(sorted(value for key, value in files.items()))
+            inside = [found for found in _imported(name, text) if found.partition(".")[0] == root]
+            pending.extend(sorted(inside))
+    return digest(sorted(files.values()))
 
 
-def _imported(module: ModuleType, root: str) -> set[str]:
-    """Name the modules of the package ``root`` from which ``module`` holds a module, a class or a function."""
-    names = {
-        value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        for value in vars(module).values()
-    }
-    return {name for name in names if isinstance(name, str) and (name == root or name.startswith(f"{root}."))}
+def _file_of(module: str) -> Path | None:
+    """Return the source file of ``module``, loaded or not; None where it has none."""
+    loaded = sys.modules.get(module)
+    try:
+        origin = loaded.__file__ if loaded else getattr(importlib.util.find_spec(module), "origin", None)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return Path(origin) if origin and Path(origin).suffix == ".py" else None
+
+
+def _imported(module: str, text: str) -> set[str]:
+    """Name what ``module`` imports, wherever in its source: modules, and names that may be modules."""
+    loaded = sys.modules.get(module)
+    package = module if hasattr(loaded, "__path__") else module.rpartition(".")[0]
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(part for part in (above, node.module) if part)
+            names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return names

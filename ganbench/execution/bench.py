@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,41 +16,28 @@ import torch
 from torch import Tensor
 
 from ganbench.catalog import Catalog
-from ganbench.components import Extractor, Metric
-from ganbench.errors import DatasetError, ExtractorUnavailable, GanbenchError
+from ganbench.errors import GanbenchError
 from ganbench.execution.environment import PeakMemory, configure, describe_environment
 from ganbench.execution.job import Job, Progress, Result
+from ganbench.execution.requirements import Splits, find_metric, load_splits, usable_extractor
 from ganbench.results.record import Record
 from ganbench.results.store import RunFolder, Store
 from ganbench.scoring.evaluate import Evaluator
-from ganbench.scoring.provenance import resolve_metric
 from ganbench.scoring.reference import ReferenceCache, content_hash
 from ganbench.scoring.request import ScoringSettings, Subject
 from ganbench.scoring.sample import GeneratorSource, SampleSource, TensorSource, generated_rule
 from ganbench.scoring.sheet import write_sheet
 from ganbench.seeds import derive
 from ganbench.suite.assemble import assemble, component
-from ganbench.suite.parameters import instantiate
 from ganbench.suite.plan import Run
-from ganbench.suite.terms import parse_term
 from ganbench.training.checkpoint import GENERATOR_FILE, load_generator, read_details, snapshot_file
 from ganbench.training.loop import Controls, Training
 from ganbench.training.loop import Progress as TrainingProgress
 from ganbench.training.setup import Setup
-from ganbench.values import DataSpec, Images, ImageSpec
+from ganbench.values import ImageSpec
 
 SHEET_SAMPLES = 64
 FINISHED = ("done", "diverged")  # a run that ended so is not trained again
-
-
-@dataclass(frozen=True)
-class Splits:
-    """A loaded dataset: what GANs see, what they are compared with."""
-
-    spec: DataSpec
-    domain: str
-    train: Images
-    test: Images
 
 
 class Bench:
@@ -74,13 +60,7 @@ class Bench:
             DatasetError: it is missing, truncated, or of mixed sizes.
         """
         if label not in self._splits:
-            dataset = component(self.catalog, "dataset", self.job.dataset(label).component)
-            try:
-                spec = dataset.spec(self.job.data_root)
-                train, test = (dataset.load(self.job.data_root, split) for split in ("train", "test"))
-            except (ValueError, OSError) as error:
-                raise DatasetError(f"dataset {label!r}: {error}") from error
-            self._splits[label] = Splits(spec, dataset.domain, train, test)
+            self._splits[label] = load_splits(self.catalog, self.job.dataset(label), self.job.data_root)
         return self._splits[label]
 
     def evaluator(self, label: str) -> Evaluator:
@@ -133,6 +113,8 @@ class Bench:
     def _perform(
         self, run: Run, folder: RunFolder, stop: Callable[[], bool], tell: Callable[[Progress], None]
     ) -> Result:
+        for left_over in folder.path.glob(".*.tmp"):  # of a process that was killed while it wrote
+            left_over.unlink(missing_ok=True)
         status = folder.status() or {}
         if status.get("status") not in FINISHED:
             described = {"config": run.config, "origins": run.origins, "labels": run.labels, "seed": run.seed}
@@ -191,7 +173,7 @@ class Bench:
         folder = self.store.run_folder(run.id)
         if (folder.status() or {}).get("status") != "done":
             return []
-        have = {(record.images_seen, record.protocol) for record in folder.records() if record.status != "failed"}
+        have = {(record.images_seen, record.protocol) for record in folder.records()}
         wanted = {entry["id"] for entry in self.protocols(run).values()}
         return [seen for seen in self._stored(folder) if any((seen, id) not in have for id in wanted)]
 
@@ -277,41 +259,6 @@ class Bench:
         except ValueError:  # a diverged generator may give nothing finite to show
             return
         write_sheet(folder.path / "sheet.png", stored)
-
-
-def find_metric(catalog: Catalog, text: str) -> Metric:
-    """Return the metric that ``text`` asks for: by its own name, perhaps with parameters, or by its published one.
-
-    Raises:
-        UnknownComponent: there is none of that name.
-        SuiteError: its parameters are wrong.
-    """
-    term = parse_term(text)
-    metric, implied = resolve_metric(term.name, [entry.component for entry in catalog.of_kind("metric")])
-    found: Metric = instantiate(catalog.find("metric", metric.name), implied | term.parameters)
-    return found
-
-
-def usable_extractor(catalog: Catalog, described: Mapping[str, Any], splits: Splits) -> Extractor:
-    """Return the extractor that ``described`` describes, once it says that it can be used here.
-
-    Raises:
-        ExtractorUnavailable: it cannot; the sentence lists those that can be used on this data.
-    """
-    extractor: Extractor = component(catalog, "extractor", described)
-    reason = extractor.available()
-    if reason is None:
-        return extractor
-    usable = []
-    for entry in catalog.of_kind("extractor"):
-        other = instantiate(entry, {})
-        domains = getattr(other, "domains", None)
-        if other.available() is None and other.accepts(splits.spec) is None:
-            usable.append(
-                entry.name if domains is None or splits.domain in domains else f"{entry.name} (with --force-extractor)"
-            )
-    advice = f"usable here: {', '.join(usable)}" if usable else "no other extractor is usable on this data here"
-    raise ExtractorUnavailable(f"extractor {extractor.name!r} cannot be used: {reason}; {advice}")
 
 
 def _key(described: Mapping[str, Any]) -> dict[str, Any]:

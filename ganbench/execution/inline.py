@@ -23,7 +23,7 @@ def run_inline(runs: Iterable[Run], bench: Bench, tell: Callable[[Progress], Non
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event; the second interrupts at once. Outside the main thread it does nothing."""
+    """Turn the first Ctrl-C or SIGTERM into an event; the second interrupts at once. Only in the main thread."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -34,8 +34,9 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         event.set()
 
-    before = signal.signal(signal.SIGINT, handle)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

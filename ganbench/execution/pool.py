@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -142,10 +143,24 @@ def _record_death(run: Run, job: Job, exitcode: int | None) -> Result:
 
 
 def _work(job: Job, pipe: Connection, stopping: Event) -> None:
-    """Be a worker: perform what comes through the pipe until it closes. Ctrl-C is the parent's to handle."""
+    """Be a worker: perform what comes through the pipe until it closes. Ctrl-C is the parent's to handle.
+
+    If the parent has died, the run in hand is saved and the worker ends.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from ganbench.catalog import load_catalog
     from ganbench.execution.bench import Bench
+
+    orphaned = threading.Event()
+
+    def tell(progress: Progress) -> None:
+        try:
+            pipe.send(progress)
+        except OSError:
+            orphaned.set()
+
+    def stop() -> bool:
+        return stopping.is_set() or orphaned.is_set()
 
     try:
         bench = Bench(job, load_catalog(job.plugins))
@@ -154,6 +169,9 @@ def _work(job: Job, pipe: Connection, stopping: Event) -> None:
                 run: Run = pipe.recv()
             except EOFError:
                 return
-            pipe.send(bench.perform(run, stopping.is_set, pipe.send))
+            result = bench.perform(run, stop, tell)
+            if orphaned.is_set():
+                return
+            pipe.send(result)
     except GanbenchError as error:
         pipe.send(str(error))

@@ -163,3 +163,13 @@ def test_a_killed_worker_costs_its_run_only(start, tmp_path):
     assert sorted(folder.status()["status"] for folder in store.run_folders()) == ["done", "done", "failed"]
     assert finish(start(2, seeds=3, images=16 * 1_500))[0] == 0
     assert [folder.status()["status"] for folder in store.run_folders()] == ["done"] * 3
+
+
+def test_a_terminated_run_saves_too(start, tmp_path):
+    process = start(2, images=16 * 200_000)
+    wait_for(lambda: len(training(tmp_path / "results")) >= 2, "the runs to begin")
+    process.terminate()
+    code, _, err = finish(process)
+    assert code == 130, err
+    assert "everything is saved" in err
+    assert all((path.parent / "state.safetensors").exists() for path in training(tmp_path / "results"))
