@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ganbench.suite.assemble import Assembly
 from ganbench.suite.recipe import Budget, Recipe
 from ganbench.training.engine import Engine
 from ganbench.training.setup import Setup
@@ -22,10 +23,7 @@ def engine(architecture: object, loss: object, regularizers: tuple[object, ...] 
     data = ImageSpec((1, 16, 16))
     pixels = torch.randint(0, 256, (512, *data.shape), dtype=torch.uint8)
     images = Images(pixels)
-    setup = Setup(
-        data=data,
-        train=images,
-        held_out=images,
+    parts = Assembly(
         generator=architecture,
         discriminator=architecture,
         loss=loss,
@@ -36,6 +34,12 @@ def engine(architecture: object, loss: object, regularizers: tuple[object, ...] 
         d_optimizer=Adam(),
         recipe=Recipe(batch_size=BATCH),
         budget=Budget(images=BATCH),
+    )
+    setup = Setup(
+        parts,
+        data=data,
+        train=images,
+        held_out=images,
         seed=0,
         keys={"dataset": "made up", "generator": "g", "discriminator": "d"},
     )

@@ -156,12 +156,8 @@ class Bench:
         """Return what training ``run`` takes, with its components and data live."""
         splits, parts = self.splits(run.labels["dataset"]), assemble(run.config, self.catalog)
         names = {key: _key(run.config[key]) for key in ("dataset", "generator", "discriminator")}
-        components = vars(parts)
         at = self.job.scoring.at
-        return Setup(
-            data=splits.spec, train=splits.train, held_out=splits.test, seed=run.seed, keys=names, snapshots=at,
-            **components,
-        )  # fmt: skip
+        return Setup(parts, splits.spec, splits.train, splits.test, run.seed, names, at)
 
     # Scores and sheets
 

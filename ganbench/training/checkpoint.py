@@ -117,7 +117,7 @@ def averaged_generator(engine: Engine) -> nn.Module:
     latents = LatentStream(
         engine.players.latent, engine.setup.train.labels, derive(0, "normalisation statistics"), engine.device
     )
-    n = max(engine.setup.recipe.batch_size, 64)
+    n = max(engine.setup.parts.recipe.batch_size, 64)
     engine.seed(derive(0, "normalisation noise"))  # for generators that draw noise of their own
     reestimate_normalisation(network, lambda module, i: module(*latents.batch(i, n)))
     return network

@@ -95,13 +95,20 @@ class Engine:
             for component in setup.roles
             if hasattr(component, "state")
         )
-        self.players = Players(networks, setup.recipe.pac, setup.loss, setup.regularizers, setup.augmentations, states)
+        self.players = Players(
+            networks,
+            setup.parts.recipe.pac,
+            setup.parts.loss,
+            setup.parts.regularizers,
+            setup.parts.augmentations,
+            states,
+        )
         self._train = _on_device(setup.train, device)
         self.sides = {player: self._side(player) for player in self._moving()}
         trained = {p for side in self.sides.values() for p in side.params}
         _require_gradient((p for m in _modules(networks) for p in m.parameters() if p not in trained), False)
-        self.constraints = [(c, self._constraint_state(c)) for c in setup.constraints]
-        self.ema = Ema(networks.generator, setup.recipe.ema_halflife_images, setup.recipe.ema_rampup)
+        self.constraints = [(c, self._constraint_state(c)) for c in setup.parts.constraints]
+        self.ema = Ema(networks.generator, setup.parts.recipe.ema_halflife_images, setup.parts.recipe.ema_rampup)
         self.progress = torch.zeros((), device=device)
         self.first_bad = torch.full((), -1, dtype=torch.int64, device=device)
 
@@ -110,16 +117,16 @@ class Engine:
     def _moving(self) -> list[Player]:
         """The players that have something to minimise, D first."""
         both: tuple[Player, ...] = ("discriminator", "generator")
-        scheduled = {player for move in self.setup.recipe.schedule for player in MOVES[move]}
-        return [p for p in both if hasattr(self.setup.loss, p) and p in scheduled]
+        scheduled = {player for move in self.setup.parts.recipe.schedule for player in MOVES[move]}
+        return [p for p in both if hasattr(self.setup.parts.loss, p) and p in scheduled]
 
     def _side(self, player: Player) -> Side:
-        setup, recipe, networks = self.setup, self.setup.recipe, self.players.networks
+        setup, recipe, networks = self.setup, self.setup.parts.recipe, self.players.networks
         own = networks.discriminator if player == "discriminator" else networks.generator
         companions = [c.module for c in networks.companions.values() if c.player == player]
         modules = [module for module in (own, *companions) if module is not None]
         params = [p for module in modules for p in module.parameters() if p.requires_grad]
-        optimizer = setup.d_optimizer if player == "discriminator" else setup.g_optimizer
+        optimizer = setup.parts.d_optimizer if player == "discriminator" else setup.parts.g_optimizer
         latent_key = asdict(networks.latent)
         return Side(
             params=params,
@@ -156,7 +163,7 @@ class Engine:
     def probe(self) -> Probe:
         """Return the held-out probe: the same images for every loss, the same latents for every architecture."""
         seed = derive(self.setup.seed, "probe", self.setup.keys["dataset"])
-        held_out, pac = self.setup.held_out, self.setup.recipe.pac
+        held_out, pac = self.setup.held_out, self.setup.parts.recipe.pac
         n = min(PROBE_SIZE, len(held_out)) // pac * pac
         index = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[:n]
         real = self.setup.data.decode(held_out.pixels[index]).to(self.device)
@@ -173,7 +180,7 @@ class Engine:
         for side in self.sides.values():
             for group in side.optimizer.param_groups:
                 group["lr"] = side.lr * decay_factor(side.decay, progress)
-        for move in self.setup.recipe.schedule:
+        for move in self.setup.parts.recipe.schedule:
             movers = [player for player in MOVES[move] if player in self.sides]
             if movers:
                 self._move(movers)
@@ -207,9 +214,9 @@ class Engine:
             _require_gradient(other.params, owner == player)
         k = getattr(counters, player)
         self.seed(mix(side.phase_seed, k))
-        n = self.setup.recipe.batch_size
+        n = self.setup.parts.recipe.batch_size
         draws = Draws(lambda: side.images.batch(k), lambda: side.latents.batch(k, n))
-        due = due_regularizers(self.setup.regularizers, player, k)
+        due = due_regularizers(self.setup.parts.regularizers, player, k)
         game = Game(player, self.players, draws, due, (side.updates, self.progress))
         side.optimizer.zero_grad(set_to_none=True)
         with parametrize.cached():  # one power iteration of spectral norm a phase, on every path
@@ -229,7 +236,7 @@ class Engine:
     @torch.no_grad()
     def _update_states(self, game: Game) -> None:
         """Let stateful components that took part in the phase renew their tensors."""
-        taking_part = (self.setup.loss, *game.due, *self.setup.augmentations)
+        taking_part = (self.setup.parts.loss, *game.due, *self.setup.parts.augmentations)
         for component, tensors in self.players.states:
             if hasattr(component, "update") and any(component is one for one in taking_part):
                 for key, value in component.update(game, tensors).items():
@@ -239,7 +246,7 @@ class Engine:
         setattr(self.counters, player, getattr(self.counters, player) + 1)
         self.sides[player].updates.add_(1)
         if player == "discriminator" or "discriminator" not in self.sides:
-            self.counters.images_seen += self.setup.recipe.batch_size
+            self.counters.images_seen += self.setup.parts.recipe.batch_size
 
     @torch.no_grad()
     def _constrain(self, after: str, count: int) -> None:

@@ -116,7 +116,7 @@ class Training:
 
     def share(self) -> float:
         """Share of the budget that is spent, at most 1."""
-        counters, budget = self.engine.counters, self.setup.budget
+        counters, budget = self.engine.counters, self.setup.parts.budget
         spent = {
             "images": counters.images_seen,
             "generator_updates": counters.generator,

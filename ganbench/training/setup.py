@@ -11,7 +11,7 @@ from torch import nn
 
 from ganbench.components import companions, trait
 from ganbench.seeds import derive
-from ganbench.suite.recipe import Budget, Recipe
+from ganbench.suite.assemble import Assembly
 from ganbench.values import DataSpec, Images, Networks
 
 
@@ -19,19 +19,10 @@ from ganbench.values import DataSpec, Images, Networks
 class Setup:
     """What one run trains. ``keys`` holds the JSON form of the dataset and the two architectures, for seeding."""
 
+    parts: Assembly
     data: DataSpec
     train: Images
     held_out: Images
-    generator: Any
-    discriminator: Any
-    loss: Any
-    regularizers: tuple[Any, ...]
-    constraints: tuple[Any, ...]
-    augmentations: tuple[Any, ...]
-    g_optimizer: Any
-    d_optimizer: Any
-    recipe: Recipe
-    budget: Budget
     seed: int
     keys: Mapping[str, Any]
     snapshots: tuple[float, ...] = (1.0,)
@@ -40,7 +31,7 @@ class Setup:
     @property
     def roles(self) -> tuple[Any, ...]:
         """The components that may keep state, in the order by which the engine files it."""
-        return (self.loss, *self.regularizers, *self.augmentations)
+        return (self.parts.loss, *self.parts.regularizers, *self.parts.augmentations)
 
 
 def build_networks(setup: Setup) -> Networks:
@@ -49,19 +40,19 @@ def build_networks(setup: Setup) -> Networks:
     Raises:
         ValueError: the loss wants a discriminator and the architecture has none, or the data cannot be drawn.
     """
-    data, generator, discriminator = setup.data, setup.generator, setup.discriminator
+    data, generator, discriminator = setup.data, setup.parts.generator, setup.parts.discriminator
     latent = generator.latent(data)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(setup.seed, "weights/generator", setup.keys["generator"]))
         g = generator.generator(data)
         d: nn.Module | None = None
-        if hasattr(setup.loss, "discriminator"):
+        if hasattr(setup.parts.loss, "discriminator"):
             torch.default_generator.manual_seed(
                 derive(setup.seed, "weights/discriminator", setup.keys["discriminator"])
             )
-            d = discriminator.discriminator(data.packed(setup.recipe.pac))
+            d = discriminator.discriminator(data.packed(setup.parts.recipe.pac))
             if d is None:
-                raise ValueError(f"{setup.loss.name} wants a discriminator, and {discriminator.name} has none")
+                raise ValueError(f"{setup.parts.loss.name} wants a discriminator, and {discriminator.name} has none")
         torch.default_generator.manual_seed(derive(setup.seed, "weights/companions", setup.keys["generator"]))
         others = companions(generator, data)
     return Networks(g, d, latent, others, trait(discriminator, "batch_coupling"))

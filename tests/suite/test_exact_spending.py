@@ -50,9 +50,9 @@ def test_training_spends_exactly_that(toys, plan, catalog, tmp_path, case):
     made = plan(losses=[loss], seeds=1, recipe={"schedule": schedule, "batch_size": batch}, budget=budget)
     data = toys.Blobs(n=32)
     setup = Setup(
+        assemble(made.cells[0].runs[0].config, catalog),
         data=data.spec(tmp_path), train=data.load(tmp_path, "train"), held_out=data.load(tmp_path, "test"), seed=0,
         keys={"dataset": "blobs", "generator": "tiny", "discriminator": "tiny"}, snapshots=(1.0,),
-        **vars(assemble(made.cells[0].runs[0].config, catalog)),
     )  # fmt: skip
     facts = Training(setup, tmp_path / "run", torch.device("cpu")).run().facts
     found = [facts[key] for key in ("rounds", "images_seen", "d_updates", "g_updates")]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganbench.suite.assemble import Assembly
 from ganbench.suite.recipe import Budget, Recipe
 from ganbench.training.engine import Engine
 from ganbench.training.setup import Setup
@@ -23,20 +24,23 @@ def make_setup(toys):
         sides = {"g_optimizer": toys.PlainAdam(), "d_optimizer": toys.PlainAdam()}
         components = {key: others.pop(key, ()) for key in ("regularizers", "constraints", "augmentations")}
         optimizers = {key: others.pop(key, default) for key, default in sides.items()}
-        return Setup(
-            data=data or dataset.spec(Path()),
-            train=train,
-            held_out=held_out,
+        parts = Assembly(
             generator=architecture,
             discriminator=architecture,
             loss=loss or toys.Logistic(),
             recipe=Recipe(**{"batch_size": 16, **others}),
             budget=budget or Budget(images=160),
+            **components,
+            **optimizers,
+        )
+        return Setup(
+            parts,
+            data=data or dataset.spec(Path()),
+            train=train,
+            held_out=held_out,
             seed=seed,
             keys={"dataset": "blobs", "generator": architecture.name, "discriminator": architecture.name},
             snapshots=snapshots,
-            **components,
-            **optimizers,
         )
 
     return make

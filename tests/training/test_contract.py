@@ -25,7 +25,7 @@ def apart(a: Engine, b: Engine) -> float:
 
 def game_of(engine: Engine, phase: str = "discriminator", due: tuple = ()) -> Game:
     side = engine.sides[phase]
-    draws = Draws(lambda: side.images.batch(0), lambda: side.latents.batch(0, engine.setup.recipe.batch_size))
+    draws = Draws(lambda: side.images.batch(0), lambda: side.latents.batch(0, engine.setup.parts.recipe.batch_size))
     return Game(phase, engine.players, draws, due, (side.updates, engine.progress))
 
 

@@ -9,6 +9,7 @@ import torch
 
 from ganbench.catalog import load_catalog
 from ganbench.components import companions, incompatibility, trait
+from ganbench.suite.assemble import Assembly
 from ganbench.suite.expand import core_incompatibility
 from ganbench.suite.recipe import Budget, Recipe
 from ganbench.training.engine import Engine
@@ -72,10 +73,7 @@ def test_a_compatible_pair_moves_once_and_stays_finite(architecture, loss, addit
         assert isinstance(reason, str)
         return
     (adam,) = bundled("optimizer")
-    setup = Setup(
-        data=data,
-        train=images(data, 8),
-        held_out=images(data, 8),
+    parts = Assembly(
         generator=component,
         discriminator=component,
         loss=cell.loss,
@@ -86,6 +84,12 @@ def test_a_compatible_pair_moves_once_and_stays_finite(architecture, loss, addit
         d_optimizer=adam(),
         recipe=Recipe(batch_size=BATCH, pac=pac),
         budget=Budget(images=BATCH),
+    )
+    setup = Setup(
+        parts,
+        data=data,
+        train=images(data, 8),
+        held_out=images(data, 8),
         seed=0,
         keys={"dataset": "made up", "generator": component.name, "discriminator": component.name},
     )
