@@ -23,6 +23,7 @@ from ganbench.execution.requirements import Splits, find_metric, load_splits, us
 from ganbench.results.record import Record
 from ganbench.results.store import RunFolder, Store
 from ganbench.scoring.evaluate import Evaluator
+from ganbench.scoring.randomness import own_randomness
 from ganbench.scoring.reference import ReferenceCache, content_hash
 from ganbench.scoring.request import ScoringSettings, Subject
 from ganbench.scoring.sample import GeneratorSource, SampleSource, TensorSource, generated_rule
@@ -229,7 +230,8 @@ class Bench:
             return TensorSource(self._baseline(run), generated_rule(seed), seed)
         splits = self.splits(run.labels["dataset"])
         architecture = assemble(run.config, self.catalog).generator
-        network = architecture.generator(splits.spec)
+        with own_randomness(0, self.device):  # layers draw initial weights
+            network = architecture.generator(splits.spec)
         load_generator(path, network, self.device)
         latent = architecture.latent(splits.spec)
         return GeneratorSource(

@@ -98,12 +98,10 @@ class Training:
         self.probe = self.engine.probe()
         self.journal = Journal(folder)
         self.seconds_before = 0.0
-        self.rounds_before = 0
         saved = load_state(folder)
         if saved is not None:
             restore(self.engine, saved)
             self.seconds_before = self.journal.load(self.engine.counters.rounds)
-            self.rounds_before = self.engine.counters.rounds
         self.started = self.saved_at = self.told_at = self.controls.clock()
         self.images_before = self.engine.counters.images_seen
 
@@ -151,9 +149,8 @@ class Training:
                     return self._diverged(bad, safe, played)
                 if stopped:
                     return self._end("interrupted", "stopped on request")
-                self._look(due)
+                safe, played = self._look(due), []
                 waiting = [at for at in waiting if at not in due]
-                safe, played = capture(engine), []
         return self._end("done", None)
 
     def _is_time_to_look(self) -> bool:
@@ -163,8 +160,8 @@ class Training:
             self._tell()
         return rounds % CHECK_EVERY == 0 or rounds % LOG_EVERY == 0 or now - self.saved_at > SAVE_SECONDS
 
-    def _look(self, due: list[float]) -> None:
-        """Do what needs a finite state: rows of the curves, snapshots, a save now and then."""
+    def _look(self, due: list[float]) -> State:
+        """Do what needs a finite state: rows of the curves, snapshots, a save now and then; return that state."""
         engine, now = self.engine, self.controls.clock()
         if engine.counters.rounds % LOG_EVERY == 0:
             self._log()
@@ -173,9 +170,11 @@ class Training:
             for at in due:
                 details = {"images_seen": engine.counters.images_seen, "fraction": at}
                 save_generator(self.folder / snapshot_file(at), network, details)
+        state = capture(engine)
         if now - self.saved_at > SAVE_SECONDS:
-            self._save(capture(engine))
+            self._save(state)
             self.saved_at = now
+        return state
 
     def _tell(self) -> None:
         last = self.journal.curves[-1] if self.journal.curves else {}
