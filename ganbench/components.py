@@ -185,7 +185,8 @@ class Dataset(Component, Protocol):
     """Real data in named splits; "train" is what a GAN sees, "test" is the reference of its scores.
 
     ``extractor`` names the default extractor, ``domain`` the kind of data as extractors know it ("mnist"). May define
-    ``fingerprint(root) -> str`` where the content is the user's own and belongs to a run's identity.
+    ``fingerprint(root) -> str`` where the content is the user's own and belongs to a run's identity. A field that only
+    says where the data lie has the metadata ``{"location": True}`` and does not.
     """
 
     extractor: ClassVar[str]

@@ -65,7 +65,8 @@ def _components(config: Mapping[str, Any]) -> list[str]:
 
 
 def _component(described: Mapping[str, Any]) -> str:
-    inside = ", ".join(f"{key}={_value(value)}" for key, value in described["parameters"].items())
+    parameters = {**described.get("location", {}), **described["parameters"]}
+    inside = ", ".join(f"{key}={_value(value)}" for key, value in parameters.items())
     return f"{described['name']}({inside})" if inside else str(described["name"])
 
 

@@ -91,7 +91,7 @@ def _without(config: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _sourceless(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _sourceless(part) for key, part in value.items() if key != "source"}
+        return {key: _sourceless(part) for key, part in value.items() if key not in {"source", "location"}}
     return [_sourceless(part) for part in value] if isinstance(value, list | tuple) else value
 
 

@@ -65,24 +65,31 @@ def instantiate(entry: Entry, parameters: Mapping[str, Any], reserved: Iterable[
 def describe(catalog: Catalog, kind: str, component: Any) -> dict[str, Any]:
     """Return the JSON form of a component: name, all parameters, digest of its source.
 
+    Fields with the metadata ``location`` say where something lies, not what it is: they stand apart under that key,
+    which is no part of a run's identity.
+
     Raises:
         SuiteError: a parameter has a value that JSON cannot hold.
     """
     entry = catalog.find(kind, component.name)
-    given = {f.name for f in dataclasses.fields(component) if f.init}
-    parameters = {key: value for key, value in dataclasses.asdict(component).items() if key in given}
-    return {
-        "name": component.name,
-        "parameters": {
-            key: json.loads(_json(f"{kind} {entry.name!r}", key, value)) for key, value in parameters.items()
-        },
-        "source": source_digest(entry.component),
-    }
+    values: dict[str, dict[str, Any]] = {"parameters": {}, "location": {}}
+    for field in dataclasses.fields(component):
+        if field.init:
+            text = _json(f"{kind} {entry.name!r}", field.name, _plain(getattr(component, field.name)))
+            values["location" if field.metadata.get("location") else "parameters"][field.name] = json.loads(text)
+    if not values["location"]:
+        del values["location"]
+    return {"name": component.name, **values, "source": source_digest(entry.component)}
+
+
+def _plain(value: Any) -> Any:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def rebuild(catalog: Catalog, kind: str, described: Mapping[str, Any]) -> Any:
     """Return the component that `describe` described. Raises as `instantiate` and `Catalog.find` do."""
-    return instantiate(catalog.find(kind, described["name"]), described["parameters"])
+    parameters = {**described["parameters"], **described.get("location", {})}
+    return instantiate(catalog.find(kind, described["name"]), parameters)
 
 
 def plain_sentence(error: ValidationError, what: str) -> str:

@@ -26,8 +26,9 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of the configuration."""
-        return digest(self.config)[:16]
+        """The first 16 hexadecimal digits of the SHA-256 of the configuration, wherever its data lie."""
+        dataset = {key: value for key, value in self.config["dataset"].items() if key != "location"}
+        return digest({**self.config, "dataset": dataset})[:16]
 
     @property
     def seed(self) -> int:

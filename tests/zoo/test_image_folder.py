@@ -309,3 +309,23 @@ def test_a_real_archive_of_60_000_files():
     assert test.pixels.shape == (10_000, 3, 32, 32)
     assert test.labels.bincount().tolist() == [1000] * 10
     assert 100 < test.pixels.float().mean() < 140
+
+
+def test_a_run_is_the_same_wherever_its_images_lie(tmp_path):
+    from ganbench.catalog import load_catalog
+    from ganbench.suite.assemble import component
+    from ganbench.suite.expand import expand
+    from ganbench.suite.source import Flags, read_request
+
+    catalog = load_catalog()
+
+    def run_on(folder: str):
+        flags = Flags(datasets=[f"image_folder(path='{folder}')"], architectures=["mlp"], losses=["hinge"], seeds="1")
+        plan = expand(read_request(None, flags, catalog).suite, catalog, tmp_path)
+        return plan.cells[0].runs[0]
+
+    here, there = (run_on(write_folder(tmp_path / name, SPLIT)) for name in ("here", "there"))
+    assert here.id == there.id
+    assert component(catalog, "dataset", there.config["dataset"]).path == str(tmp_path / "there")
+    edited = run_on(write_folder(tmp_path / "edited", {**SPLIT, "train/cat/a.png": picture(200)}))
+    assert edited.id != here.id

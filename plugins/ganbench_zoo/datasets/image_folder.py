@@ -12,7 +12,7 @@ how modes are converted, stands in `ganbench_zoo.decode`; what is refused, in `g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -48,7 +48,7 @@ class ImageFolder:
     extractor: ClassVar[str] = "inception_v3"
     domain: ClassVar[str] = "image_folder"
 
-    path: str
+    path: str = field(metadata={"location": True})
     size: int | None = None
     channels: int = 3
 
