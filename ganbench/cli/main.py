@@ -12,8 +12,6 @@ import click
 from ganbench.cli import info, plugins, run, sample, show, suites, table
 from ganbench.errors import GanbenchError
 
-INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
-
 
 class Verbs(click.Group):
     """A group that says an error which a user can mend in one sentence, with exit code 2, and any other with 1."""
@@ -31,7 +29,7 @@ class Verbs(click.Group):
             click.echo(
                 "stopped at once; what was saved last is kept, and the same command goes on from there", err=True
             )
-            ctx.exit(INTERRUPTED)
+            ctx.exit(run.INTERRUPTED)
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else ctx.command_path
             click.echo(f"ganbench: {_one_line(error.format_message())}; see '{where} --help'", err=True)

@@ -59,6 +59,7 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
     from ganbench.execution.environment import resolve_device
     from ganbench.execution.session import Choices, Session
     from ganbench.folders import data_folder
+    from ganbench.results.table import render_run_summary
     from ganbench.suite.expand import expand
     from ganbench.suite.source import read_request
 
@@ -87,7 +88,7 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
     session = Session(plan, request, catalog, choices)
     _announce(session, choices)
     results = _perform(session)
-    _print_table(session)
+    click.echo(render_run_summary(session.store), nl=False)
     ctx.exit(_conclude(session, results))
 
 
@@ -155,9 +156,3 @@ def _conclude(session: Session, results: list[Result]) -> int:
         click.echo(f"stopped with {left} runs to do; everything is saved: the same command goes on from here", err=True)
         return INTERRUPTED
     return FAILED if failed else 0
-
-
-def _print_table(session: Session) -> None:
-    from ganbench.results.table import TableOptions, build
-
-    click.echo(build(session.store, TableOptions()).render("markdown"), nl=False)

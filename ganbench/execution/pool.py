@@ -167,11 +167,10 @@ def _work(job: Job, pipe: Connection, stopping: Event) -> None:
         while True:
             try:
                 run: Run = pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):  # the parent has closed its end, or died
                 return
             result = bench.perform(run, stop, tell)
-            if orphaned.is_set():
-                return
-            pipe.send(result)
+            with contextlib.suppress(OSError):  # if the parent has died, the next reading ends the worker
+                pipe.send(result)
     except GanbenchError as error:
         pipe.send(str(error))

@@ -93,11 +93,6 @@ class RunFolder:
         with writing(self.path):
             files.write_json(self.path / name, value)
 
-    def write_lines(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write ``rows`` as the JSON lines file ``name``: curves.jsonl, timings.jsonl."""
-        with writing(self.path):
-            files.write_json_lines(self.path / name, rows)
-
     def write_text(self, name: str, text: str) -> None:
         """Write ``text`` as the file ``name``: error.txt."""
         with writing(self.path):

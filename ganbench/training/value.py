@@ -7,7 +7,6 @@ Losses other than minimax leave the logits on scales of their own; ``v_calibrate
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,6 @@ from ganbench.training.game import Draws, Game, Players
 Array = npt.NDArray[np.float64]
 
 PROBE_SIZE = 256
-LOG4 = math.log(4)
 
 
 @dataclass(frozen=True)

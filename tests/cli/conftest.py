@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 from click.testing import CliRunner, Result
@@ -28,6 +29,10 @@ samples = 64
 """
 
 
+def _no_network(*_, **__):
+    raise URLError("tests have no network")
+
+
 @pytest.fixture
 def ganbench(tmp_path, monkeypatch):
     """Call the command line; returns click's result, with a traceback for what is not a clean exit."""
@@ -35,6 +40,7 @@ def ganbench(tmp_path, monkeypatch):
     monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("GANBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("GANBENCH_PLUGINS", raising=False)
+    monkeypatch.setattr("urllib.request.urlopen", _no_network)
 
     def call(*arguments: object) -> Result:
         result = CliRunner().invoke(main, [str(a) for a in arguments])

@@ -173,3 +173,15 @@ def test_a_terminated_run_saves_too(start, tmp_path):
     assert code == 130, err
     assert "everything is saved" in err
     assert all((path.parent / "state.safetensors").exists() for path in training(tmp_path / "results"))
+
+
+def test_workers_whose_parent_is_killed_save_and_end(start, tmp_path):
+    process = start(2, images=16 * 200_000)
+    wait_for(lambda: len(training(tmp_path / "results")) >= 2, "the runs to begin")
+    workers = workers_of(process)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), "the workers to end")
+    statuses = [folder.status() for folder in Store.open(tmp_path / "results" / "toy").run_folders()]
+    assert [status["status"] for status in statuses] == ["interrupted", "interrupted"]
+    assert all((path.parent / "state.safetensors").exists() for path in training(tmp_path / "results"))

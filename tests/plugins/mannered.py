@@ -28,10 +28,10 @@ class Orderly:
         return Latent(2)
 
     def generator(self, data: DataSpec) -> nn.Module:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
     def discriminator(self, data: DataSpec) -> nn.Module:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
     @classmethod
     def smallest(cls) -> tuple[Orderly, DataSpec]:
@@ -71,10 +71,10 @@ class Firm:
     recipe: ClassVar[Mapping[str, Any]] = {"ema_rampup": 0.3}
 
     def discriminator(self, game: Any) -> Tensor:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
     def generator(self, game: Any) -> Tensor:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class OneSided:
     paper: ClassVar[str] = "none"
 
     def discriminator(self, game: Any) -> Tensor:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Early:
     recipe: ClassVar[Mapping[str, Any]] = {"ema_rampup": 0.4, "schedule": ("D", "G")}
 
     def penalty(self, game: Any) -> Tensor:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class TwofoldConstraint:
     recipe: ClassVar[Mapping[str, Any]] = {"ema_rampup": 0.41}
 
     def __call__(self, params: Sequence[Tensor], state: Mapping[str, Tensor]) -> None:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Shy:
         return f"shy does not step with {cell.loss.name}"
 
     def build(self, params: Sequence[Tensor]) -> Any:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Own:
         return (root / "content.txt").read_text()
 
     def load(self, root: Path, split: str) -> Images:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class Trained:
     trained: ClassVar[bool] = True
 
     def fit(self, data: DataSpec, images: Images, rng: Any) -> Any:
-        raise NotImplementedError
+        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
 
 
 @hookimpl

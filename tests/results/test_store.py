@@ -94,7 +94,6 @@ def test_a_folder_that_cannot_be_written(store, monkeypatch, number, said):
         lambda: store.add_protocols({"p": {}}),
         lambda: run.write_records([RECORD]),
         lambda: run.write_json("run.json", {"status": "done"}),
-        lambda: run.write_lines("curves.jsonl", [{"images": 1}]),
         lambda: run.write_text("error.txt", "boom"),
         lambda: Store.create(store.folder, "demo"),
     ):
