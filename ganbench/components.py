@@ -24,6 +24,7 @@ from ganbench.values import (
     FeatureStore,
     Images,
     Latent,
+    Measured,
     Player,
     Sample,
 )
@@ -187,6 +188,10 @@ class Dataset(Component, Protocol):
     ``extractor`` names the default extractor, ``domain`` the kind of data as extractors know it ("mnist"). May define
     ``fingerprint(root) -> str`` where the content is the user's own and belongs to a run's identity. A field that only
     says where the data lie has the metadata ``{"location": True}`` and does not.
+
+    May also define ``truth(root) -> Truth`` where the modes of the data are known; ``stream(root, split) -> Stream``
+    for sets too large for memory; and the class method ``opening(path) -> Dataset | None``: a dataset of what lies at
+    this path, if it is something that it can read. The split "all" of that one holds everything there.
     """
 
     extractor: ClassVar[str]
@@ -200,6 +205,23 @@ class Dataset(Component, Protocol):
 
         Raises:
             ValueError: the split does not exist, or the files are missing, truncated or of mixed sizes.
+        """
+
+
+class Truth(Protocol):
+    """What is known of data whose modes are known; its samples are real, generated or anything else.
+
+    ``modes`` is the number of modes, ``width`` the number of dimensions in which a sample deviates from its mode's
+    mean, or None where a mode is no density (a class).
+    """
+
+    modes: int
+    width: int | None
+
+    def locate(self, stored: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the mode of each stored sample, int64 (N,), -1 for a sample of no mode, and its deviation.
+
+        The deviation is the Mahalanobis distance to the nearest mode's mean, float64 (N,), or None without a width.
         """
 
 
@@ -236,7 +258,10 @@ class FeatureNetwork(Protocol):
 
 
 class Extractor(Component, Protocol):
-    """A network that turns samples into features; ``domains`` = None accepts every domain."""
+    """A network that turns samples into features; ``domains`` = None accepts every domain.
+
+    ``continuous`` says that its network also takes images that were not rounded: float32 in [0, 255].
+    """
 
     domains: ClassVar[frozenset[str] | None]
 
@@ -250,11 +275,42 @@ class Extractor(Component, Protocol):
         """Return the network. Raises ValueError where weights are missing, of the wrong hash or shape."""
 
 
+class Synthesis(Protocol):
+    """A generator and an extractor as one smooth function, for metrics that move through the latent space."""
+
+    latent: Latent
+    """What the generator draws from."""
+
+    def labels(self, n: int, rng: torch.Generator) -> Tensor | None:
+        """Draw int64 (n,) classes as the samples that are scored have them; None for an unlabelled set."""
+
+    def features(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Return the features float32 (n, d) of the images of ``z`` (n, latent.size), which are not rounded to uint8.
+
+        Raises:
+            ValueError: they are not finite.
+        """
+
+
 class MetricContext(Protocol):
     """What a metric may ask for beyond the two feature stores."""
 
     seed: int
     """The evaluation seed, fixed and shared."""
+    errors: bool
+    """Whether the standard error over the generated samples is wanted too: return `ganbench.Measured` then."""
+
+    @property
+    def train(self) -> FeatureStore:
+        """Features of the training split, for a metric that needs "train_features"."""
+
+    @property
+    def truth(self) -> Truth:
+        """What is known of the data, for a metric that needs "truth"."""
+
+    @property
+    def synthesis(self) -> Synthesis:
+        """Generator and extractor, for a metric that needs "generator"."""
 
     def neighbours(self, k: int) -> Neighbours:
         """Return the k-nearest-neighbour comparison of equally many generated and real features, computed once a k."""
@@ -279,12 +335,14 @@ class Neighbours(Protocol):
 class Metric(Component, Protocol):
     """A pure function of generated and real features.
 
-    ``needs`` is a subset of {"moments", "features", "logits"}; ``equal_n`` asks for equally many rows on both sides;
+    ``needs`` is a subset of `NEEDS`, ``error_needs`` what more of the generated side is kept where a standard error is
+    wanted; ``equal_n`` asks for equally many rows on both sides;
     ``published_name`` is the name (``fid``) under a canonical extractor whose weights have the SHA-256
     ``published_weights``, with fields as in ``published_settings``. ``settings(rows=None)`` returns what the estimator
     depends on (the fields where it is left out) when the smaller side has so many rows. ``floor`` says whether sampling
     alone gives a positive value ("bias"), zero ("zero") or nothing (None). ``standard`` = 1, 2, ... puts it at that
-    place into suites that name no metrics.
+    place into suites that name no metrics. ``blind`` names the ladders (see `ganbench.scoring.ladder`) along which it
+    is not meant to move.
     """
 
     direction: ClassVar[Literal["lower", "higher"]]
@@ -293,8 +351,13 @@ class Metric(Component, Protocol):
     version: ClassVar[int]
     formula: ClassVar[str]
 
-    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float:
+    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float | Measured:
         """Return the value. Raises ValueError with the reason where these stores define none."""
+
+
+NEEDS = frozenset({"moments", "features", "logits", "labels", "truth", "train_features", "generator"})
+"""What a metric may need: of both sides moments, features, logits and labels; the data's truth, with the modes of both
+sides; features of the training split; the generator itself."""
 
 
 TRAITS: Mapping[str, Any] = MappingProxyType(
@@ -312,6 +375,9 @@ TRAITS: Mapping[str, Any] = MappingProxyType(
         "published_weights": None,
         "published_settings": MappingProxyType({}),
         "floor": None,
+        "error_needs": frozenset(),
+        "blind": frozenset(),
+        "continuous": False,
         "standard": 0,
         "trained": False,
         "domains": None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -72,11 +72,34 @@ class PointSpec:
 DataSpec = ImageSpec | PointSpec
 
 
+class Rows(Protocol):
+    """Stored samples that are read when they are asked for; ``fingerprint`` is a hash of the whole content."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Return the stored samples at ``rows`` (int64 (n,)), in that order. Raises ValueError for one not readable."""
+
+
 @dataclass(frozen=True)
 class Images:
     """One split of a dataset: ``pixels`` as stored (uint8 (N, C, H, W), or float32 (N, d)), ``labels`` int64 (N,)."""
 
     pixels: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One split of a dataset that is too large for memory: `Images` whose pixels are read when they are asked for."""
+
+    pixels: Rows
     labels: Tensor | None = None
 
     def __len__(self) -> int:
@@ -202,8 +225,11 @@ class FeatureStore:
     """What one pass of an extractor over a set left behind; metrics are pure functions of two of these.
 
     ``count`` rows were seen, ``nonfinite`` of them held NaN or infinity and entered nothing else. ``mean`` (d,) and
-    ``covariance`` (d, d; ddof = 1, NaN for one row) are float64 over all finite rows; ``features`` (n, d) and
-    ``logits`` (n, K), float32, hold the first rows up to a cap, or are None where no metric needs them.
+    ``covariance`` (d, d; ddof = 1, NaN for one row) are float64 over all finite rows. The other fields hold the first
+    finite rows up to a cap, row by row the same samples, and are None where no metric needs them or there is nothing
+    to hold: ``features`` (n, d) and ``logits`` (n, K), float32; ``labels``, the classes of the samples, int64 (n,);
+    ``modes``, the ground-truth mode of each, int64 (n,), -1 for none; ``deviations``, the Mahalanobis distance to the
+    nearest mode's mean, float64 (n,). ``features`` are also kept with moments of fewer rows than columns.
     """
 
     count: int
@@ -212,3 +238,19 @@ class FeatureStore:
     covariance: Tensor | None = None
     features: Tensor | None = None
     logits: Tensor | None = None
+    labels: Tensor | None = None
+    modes: Tensor | None = None
+    deviations: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metric may return beyond a bare number.
+
+    ``error`` is the standard error of ``value`` over the generated samples, the reference held fixed; ``note`` says
+    in a few words what the value refers to ("class 8").
+    """
+
+    value: float
+    error: float | None = None
+    note: str | None = None
