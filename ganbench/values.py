@@ -76,7 +76,8 @@ class Rows(Protocol):
     """Stored samples that are read when they are asked for; ``fingerprint`` is a hash of the whole content."""
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """SHA-256 over the content."""
 
     def __len__(self) -> int: ...
 

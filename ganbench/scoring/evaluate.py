@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ganbench.components import Metric, trait
 from ganbench.errors import GanbenchError
+from ganbench.scoring.context import Context
 from ganbench.scoring.extract import extract
-from ganbench.scoring.neighbours import Context
 from ganbench.scoring.provenance import (
     Rows,
     check_requested,

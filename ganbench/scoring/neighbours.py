@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganbench.values import FeatureStore
-
 DEPTH = 8
 """Neighbours found in the first search, so that another k up to this needs none of its own."""
 BLOCK_ELEMENTS = 1 << 23
@@ -27,39 +25,7 @@ class BallCounts:
     real_covered: Tensor
 
 
-class Context:
-    """What a metric may ask for beyond its two stores: the evaluation seed and neighbours, computed once a k."""
-
-    def __init__(
-        self, seed: int, generated: FeatureStore, real: FeatureStore, device: torch.device | None = None
-    ) -> None:
-        self.seed = seed
-        self._stores = (generated, real)
-        self._device = device
-        self._pair: _Pair | None = None
-        self._counts: dict[int, BallCounts] = {}
-
-    def neighbours(self, k: int) -> BallCounts:
-        """Compare the first N generated and real features, N the smaller count; balls are closed, self excluded.
-
-        Raises:
-            ValueError: features were not kept, or there are not more than ``k`` on each side.
-        """
-        if k not in self._counts:
-            if self._pair is None:
-                generated, real = self._stores
-                self._pair = _Pair(self._features(generated), self._features(real), self._device)
-            self._counts[k] = self._pair.counts(k)
-        return self._counts[k]
-
-    @staticmethod
-    def _features(store: FeatureStore) -> Tensor:
-        if store.features is None:
-            raise ValueError("neighbours need features, and none were kept")
-        return store.features
-
-
-class _Pair:
+class Pair:
     """Two sets of N rows in float64, centred on their common mean, so that squared distances lose little to
     cancellation, and the nearest distances within each.
     """

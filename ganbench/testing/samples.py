@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ganbench.identity import canonical
+from ganbench.scoring.context import Context
 from ganbench.scoring.moments import Moments
-from ganbench.scoring.neighbours import Context
 from ganbench.testing.description import label_of
 from ganbench.testing.fault import ComponentFault, blaming, require
 from ganbench.testing.rehearsal import Scene

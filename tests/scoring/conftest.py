@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ganbench import FeatureStore
+from ganbench.scoring.context import Context
 from ganbench.scoring.moments import Moments
-from ganbench.scoring.neighbours import Context
 
 PLUGIN = Path(__file__).parent.parent / "plugins" / "projections.py"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ganbench import FeatureStore
-from ganbench.scoring.neighbours import Context
+from ganbench.scoring.context import Context
 from ganbench_zoo.metrics.fd import FrechetDistance
 
 FD = FrechetDistance()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganbench.scoring import neighbours
-from ganbench.scoring.neighbours import Context
+from ganbench.scoring.context import Context
 from ganbench_zoo.metrics.coverage import Coverage
 from ganbench_zoo.metrics.density import Density
 from ganbench_zoo.metrics.precision import Precision

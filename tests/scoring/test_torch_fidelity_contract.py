@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ganbench import Features
+from ganbench.scoring.context import Context
 from ganbench.scoring.extract import extract
-from ganbench.scoring.neighbours import Context
 from ganbench.scoring.sample import TensorSource, permutation
 from ganbench_zoo.metrics.cs import ClassifierScore
 from ganbench_zoo.metrics.fd import FrechetDistance
