@@ -278,8 +278,9 @@ class Extractor(Component, Protocol):
 class Synthesis(Protocol):
     """A generator and an extractor as one smooth function, for metrics that move through the latent space."""
 
-    latent: Latent
-    """What the generator draws from."""
+    @property
+    def latent(self) -> Latent:
+        """What the generator draws from."""
 
     def labels(self, n: int, rng: torch.Generator) -> Tensor | None:
         """Draw int64 (n,) classes as the samples that are scored have them; None for an unlabelled set."""
@@ -297,8 +298,10 @@ class MetricContext(Protocol):
 
     seed: int
     """The evaluation seed, fixed and shared."""
-    errors: bool
-    """Whether the standard error over the generated samples is wanted too: return `ganbench.Measured` then."""
+
+    @property
+    def errors(self) -> bool:
+        """Whether the standard error over the generated samples is wanted too: return `ganbench.Measured` then."""
 
     @property
     def train(self) -> FeatureStore:

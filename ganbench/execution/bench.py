@@ -87,7 +87,7 @@ class Bench:
                 "n": len(splits.test),
                 "flips": False,
             }
-            subject = Subject(label, splits.domain, splits.spec, splits.train, splits.test, provenance)
+            subject = Subject(label, splits.domain, splits.spec, splits.train, splits.test, provenance, splits.truth)
             self._evaluators[label] = Evaluator(settings, subject, self.device, ReferenceCache())
         return self._evaluators[label]
 
@@ -217,6 +217,7 @@ class Bench:
                     run=run.id, dataset=run.labels["dataset"], architecture=run.labels["architecture"],
                     loss=run.labels["loss"] or None, seed=run.seed, images_seen=seen, metric=score.metric,
                     value=score.value, status=score.status, reason=score.reason, protocol=score.protocol,
+                    error=score.error, note=score.note,
                 )
                 for score in evaluator.score(source)
             ]  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.catalog import Catalog
-from ganbench.components import Extractor, Metric, trait
+from ganbench.components import Extractor, Metric, Truth, trait
 from ganbench.errors import DatasetError, ExtractorUnavailable
 from ganbench.scoring.provenance import resolve_metric
 from ganbench.suite.assemble import component
@@ -20,12 +20,13 @@ from ganbench.values import DataSpec, Images
 
 @dataclass(frozen=True)
 class Splits:
-    """A loaded dataset: what GANs see, what they are compared with."""
+    """A loaded dataset: what GANs see, what they are compared with, and its modes where it knows them."""
 
     spec: DataSpec
     domain: str
     train: Images
     test: Images
+    truth: Truth | None = None
 
 
 def load_splits(catalog: Catalog, planned: PlannedDataset, data_root: Path) -> Splits:
@@ -38,11 +39,12 @@ def load_splits(catalog: Catalog, planned: PlannedDataset, data_root: Path) -> S
     try:
         spec = dataset.spec(data_root)
         train, test = (dataset.load(data_root, split) for split in ("train", "test"))
+        truth = dataset.truth(data_root) if hasattr(dataset, "truth") else None
     except (ValueError, OSError) as error:
         raise DatasetError(f"dataset {planned.label!r}: {error}") from error
     except Exception as error:  # a stranger's dataset
         raise DatasetError(f"dataset {planned.label!r} raised {type(error).__name__}: {error}") from error
-    return Splits(spec, dataset.domain, train, test)
+    return Splits(spec, dataset.domain, train, test, truth)
 
 
 def find_metric(catalog: Catalog, text: str) -> Metric:

@@ -37,38 +37,37 @@ class Context:
         device: torch.device | None = None,
         given: Given | None = None,
     ) -> None:
-        self.seed = seed
-        self._stores = (generated, real)
+        self.seed, self.generated, self.real = seed, generated, real
+        self.given = given or Given()
         self._device = device
-        self._given = given or Given()
         self._pair: Pair | None = None
         self._counts: dict[int, BallCounts] = {}
 
     @property
     def errors(self) -> bool:
         """Whether the standard error over the generated samples is wanted too."""
-        return self._given.errors
+        return self.given.errors
 
     @property
     def train(self) -> FeatureStore:
         """Features of the training split. Raises ValueError where there is none."""
-        if self._given.train is None:
+        if self.given.train is None:
             raise ValueError("there is no training split to compare with")
-        return self._given.train
+        return self.given.train
 
     @property
     def truth(self) -> Truth:
         """What is known of the data. Raises ValueError where nothing is."""
-        if self._given.truth is None:
+        if self.given.truth is None:
             raise ValueError("the modes of these data are not known")
-        return self._given.truth
+        return self.given.truth
 
     @property
     def synthesis(self) -> Synthesis:
         """Generator and extractor as one function. Raises ValueError where there is no generator."""
-        if self._given.synthesis is None:
+        if self.given.synthesis is None:
             raise ValueError("the samples come from no generator that could be asked for more")
-        return self._given.synthesis
+        return self.given.synthesis
 
     def neighbours(self, k: int) -> BallCounts:
         """Compare the first N generated and real features, N the smaller count; balls are closed, self excluded.
@@ -78,8 +77,7 @@ class Context:
         """
         if k not in self._counts:
             if self._pair is None:
-                generated, real = self._stores
-                self._pair = Pair(self._features(generated), self._features(real), self._device)
+                self._pair = Pair(self._features(self.generated), self._features(self.real), self._device)
             self._counts[k] = self._pair.counts(k)
         return self._counts[k]
 

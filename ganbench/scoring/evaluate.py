@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ganbench.components import Metric, trait
 from ganbench.errors import GanbenchError
-from ganbench.scoring.context import Context
-from ganbench.scoring.extract import extract
+from ganbench.scoring.context import Context, Given
+from ganbench.scoring.extract import Wanted, extract
+from ganbench.scoring.measure import Outcome, first, lacking, measure
 from ganbench.scoring.provenance import (
     Rows,
     check_requested,
@@ -28,14 +26,14 @@ from ganbench.scoring.reference import ReferenceCache, content_hash
 from ganbench.scoring.request import (
     Score,
     ScoringSettings,
-    Status,
     Subject,
     check_extractor,
     check_sizes,
     load_network,
 )
-from ganbench.scoring.sample import SampleSource, TensorSource
-from ganbench.values import FeatureStore
+from ganbench.scoring.sample import GeneratorSource, SampleSource, TensorSource
+from ganbench.scoring.synthesis import GeneratorSynthesis
+from ganbench.values import FeatureStore, Images, Stream
 
 __all__ = ["Evaluator", "Score", "ScoringSettings", "Subject"]
 
@@ -58,6 +56,8 @@ class Evaluator:
         self._forced = check_extractor(settings, subject)
         self._network = load_network(settings.extractor, device)
         self._needs = frozenset[str]().union(*(metric.needs for _, metric in settings.metrics))
+        more = (trait(metric, "error_needs") for _, metric in settings.metrics)
+        self._generated_needs = self._needs.union(*more) if settings.errors else self._needs
         self._stores: dict[tuple[str, int, int], FeatureStore] = {}
         self._hashes: dict[str, str] = {}
         self._by_name = self._named()
@@ -82,7 +82,7 @@ class Evaluator:
                 generated,
                 self._rows(metric, n),
                 self._settings.seed,
-            )
+            ) | self._training(metric)
             found[full] = {
                 "id": protocol_id(protocol),
                 "metric": full,
@@ -102,15 +102,13 @@ class Evaluator:
         n = self._samples(source.count)
         ids = {full: entry["id"] for full, entry in self.protocols(source.provenance, source.count).items()}
         try:
-            generated = self._extract(source, n)
+            generated = self._extract(source, n, self._generated_needs)
         except ValueError as error:
             return [Score(full, None, "failed", str(error), ids[full]) for full in self._by_name]
         real = self._real("reference", 0, len(self._subject.reference))
-        context = Context(self._settings.seed, generated, real, self._device)
-        return [
-            Score(full, *self._value(metric, generated, real, context), ids[full])
-            for full, (_, metric) in self._by_name.items()
-        ]
+        given = self._given(source)
+        context = Context(self._settings.seed, generated, real, self._device, given)
+        return [self._scored(full, metric, context, ids[full]) for full, (_, metric) in self._by_name.items()]
 
     def floors(self) -> dict[str, dict[str, Any] | None]:
         """Return by full name what sampling alone gives at this N: {"value", "extrapolated"}, or None where unknown.
@@ -141,28 +139,61 @@ class Evaluator:
     def _rows(self, metric: Metric, n: int) -> Rows:
         return rows_of(metric, n, len(self._subject.reference), self._settings.cap)
 
-    def _extract(self, source: SampleSource, n: int) -> FeatureStore:
+    def _training(self, metric: Metric) -> dict[str, Any]:
+        """Return what the protocol of a metric that compares with the training split says about that split."""
+        train = self._subject.train
+        if "train_features" not in metric.needs or train is None:
+            return {}
+        return {"training": {"content": self._content("train"), "n": min(len(train), self._settings.cap)}}
+
+    def _given(self, source: SampleSource | None) -> Given:
+        """Return what metrics may ask for beyond two stores, as far as one of them does."""
+        train, synthesis = self._subject.train, None
+        smooth = trait(self._settings.extractor, "continuous")
+        if "generator" in self._needs and isinstance(source, GeneratorSource) and smooth:
+            synthesis = GeneratorSynthesis(source, self._network, self._settings.seed)
+        wanted = "train_features" in self._needs and train is not None and len(train) > 0
+        rows = min(len(train), self._settings.cap) if wanted and train is not None else 0
+        return Given(
+            errors=self._settings.errors and source is not None,
+            train=self._real("train", 0, rows) if rows else None,
+            truth=self._subject.truth,
+            synthesis=synthesis,
+        )
+
+    def _extract(self, source: SampleSource, n: int, needs: frozenset[str]) -> FeatureStore:
         settings = self._settings
+        wanted = Wanted(needs, settings.cap, self._subject.truth)
         with own_randomness(settings.seed, self._device):
-            return extract(source, self._network, self._needs, n, batch_size=settings.batch_size, cap=settings.cap)
+            return extract(source, self._network, wanted, n, settings.batch_size)
 
     def _real(self, split: str, start: int, stop: int) -> FeatureStore:
         """Return the features of rows ``start`` to ``stop`` of a permuted real split: "train" or "reference"."""
         place = (split, start, stop)
         if place not in self._stores:
-            stored = (self._subject.train if split == "train" else self._subject.reference).pixels
-            source = TensorSource(stored, seed=self._settings.seed, skip=start)
-            if self._cache is None:
-                self._stores[place] = self._extract(source, stop - start)
-            else:
-                key = self._key(split, stored, start, stop)
-                self._stores[place] = self._cache.get(key, lambda: self._extract(source, stop - start))
+            images = self._split(split)
+            source = TensorSource(images.pixels, seed=self._settings.seed, skip=start, classes=images.labels)
+
+            def compute() -> FeatureStore:
+                return self._extract(source, stop - start, self._needs)
+
+            key = self._key(split, start, stop)
+            self._stores[place] = self._cache.get(key, compute) if self._cache else compute()
         return self._stores[place]
 
-    def _key(self, split: str, stored: Tensor, start: int, stop: int) -> dict[str, Any]:
+    def _split(self, split: str) -> Images | Stream:
+        found = self._subject.train if split == "train" else self._subject.reference
+        if found is None:
+            raise GanbenchError(f"the training split of {self._subject.dataset!r} is not known")
+        return found
+
+    def _key(self, split: str, start: int, stop: int) -> dict[str, Any]:
         """Return everything that the features of a part of a real split depend on, as JSON."""
+        labels = self._split(split).labels
         return {
-            "content": self._content(split, stored),
+            "content": self._content(split),
+            "labels": content_hash(labels) if labels is not None and "labels" in self._needs else None,
+            "truth": self._subject.provenance if "truth" in self._needs else None,
             "rows": [start, stop],
             "seed": self._settings.seed,
             "extractor": self._extractor(),
@@ -172,37 +203,27 @@ class Evaluator:
             "device": self._device.type,
         }
 
-    def _content(self, split: str, stored: Tensor) -> str:
+    def _content(self, split: str) -> str:
         if split not in self._hashes:
-            self._hashes[split] = content_hash(stored)
+            self._hashes[split] = content_hash(self._split(split).pixels)
         return self._hashes[split]
 
-    def _value(
-        self, metric: Metric, generated: FeatureStore, real: FeatureStore, context: Context
-    ) -> tuple[float | None, Status, str | None]:
-        """Return (value, status, reason) of one metric; no exception of a metric takes the others with it."""
-        for name, store in (("generated", generated), ("reference", real)):
-            if store.nonfinite:
-                return (
-                    None,
-                    "failed",
-                    f"{store.nonfinite} of {store.count} {name} samples have NaN or infinite features",
-                )
-        if "logits" in metric.needs and generated.logits is None:
-            extractor = self._settings.extractor.name
-            return None, "skipped", f"{metric.name} needs class logits, and extractor {extractor!r} gives none"
+    def _scored(self, full: str, metric: Metric, context: Context, protocol: str) -> Score:
+        """Return the score of one metric on the two stores of ``context``."""
+        reason = lacking(metric, context.generated, context.given, self._settings.extractor.name)
+        if reason:
+            return Score(full, None, "skipped", reason, protocol)
+        measured, status, reason = self._measure(metric, context)
+        if measured is None:
+            return Score(full, None, status, reason, protocol)
+        return Score(full, measured.value, status, None, protocol, measured.error, measured.note)
+
+    def _measure(self, metric: Metric, context: Context) -> Outcome:
+        generated, real = context.generated, context.real
         if trait(metric, "equal_n"):
             rows = self._rows(metric, generated.count).generated
-            generated, real = _first(generated, rows), _first(real, rows)
-        try:
-            value = float(metric.compute(generated, real, context))
-        except ValueError as error:
-            return None, "failed", str(error)
-        except Exception as error:  # a stranger's metric
-            return None, "failed", f"{metric.name} raised {type(error).__name__}: {error}"
-        if not math.isfinite(value):
-            return None, "failed", f"{metric.name} gave {value}"
-        return value, "done", None
+            generated, real = first(generated, rows), first(real, rows)
+        return measure(metric, generated, real, context)
 
     def _floor(self, metric: Metric) -> dict[str, Any] | None:
         kind = trait(metric, "floor")
@@ -213,30 +234,23 @@ class Evaluator:
         if pair is None:
             return None
         a, b = pair
-        value, _, _ = self._value(metric, a, b, Context(self._settings.seed, a, b, self._device))
-        if value is None:
+        given = self._given(None)
+        if lacking(metric, a, given, self._settings.extractor.name):
+            return None
+        measured, _, _ = self._measure(metric, Context(self._settings.seed, a, b, self._device, given))
+        if measured is None:
             return None
         exact = (a.count, b.count) == (rows.generated, rows.reference)
         ratio = 1.0 if exact else (1 / rows.generated + 1 / rows.reference) / (1 / a.count + 1 / b.count)
-        return {"value": value * ratio, "extrapolated": not exact}
+        return {"value": measured.value * ratio, "extrapolated": not exact}
 
     def _disjoint(self, rows: Rows) -> tuple[FeatureStore, FeatureStore] | None:
         """Return two disjoint real sets, as near to ``rows`` in size as the data allow; None if too few."""
-        train, reference = self._subject.train.pixels, self._subject.reference.pixels
-        if len(train) and self._content("train", train) != self._content("reference", reference):
+        train, reference = self._subject.train, self._subject.reference
+        if train is not None and len(train) and self._content("train") != self._content("reference"):
             n = min(rows.generated, len(train))
             return self._real("train", 0, n), self._real("reference", 0, len(reference))
         half = len(reference) // 2
         if half == 0:
             return None
         return self._real("reference", 0, half), self._real("reference", half, 2 * half)
-
-
-def _first(store: FeatureStore, rows: int) -> FeatureStore:
-    """Return ``store`` with its first ``rows`` features and logits; moments stay those of all rows."""
-    features, logits = store.features, store.logits
-    return replace(
-        store,
-        features=None if features is None else features[:rows],
-        logits=None if logits is None else logits[:rows],
-    )

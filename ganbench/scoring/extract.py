@@ -2,49 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from ganbench.components import FeatureNetwork
+from ganbench.components import FeatureNetwork, Truth
 from ganbench.scoring.moments import Moments
 from ganbench.scoring.sample import SampleSource
 from ganbench.values import Features, FeatureStore
 
 CAP = 50_000
-"""Rows of features and logits kept at most; moments are over all rows."""
+"""Rows kept at most; moments are over all rows."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a pass is to keep: ``needs`` (a subset of `ganbench.components.NEEDS`), row by row at most ``cap`` rows.
+
+    ``truth`` tells the modes, where they are needed and known.
+    """
+
+    needs: frozenset[str]
+    cap: int = CAP
+    truth: Truth | None = None
 
 
 def extract(
-    source: SampleSource,
-    network: FeatureNetwork,
-    needs: frozenset[str],
-    n: int,
-    *,
-    batch_size: int = 128,
-    cap: int = CAP,
+    source: SampleSource, network: FeatureNetwork, wanted: Wanted, n: int, batch_size: int = 128
 ) -> FeatureStore:
-    """Give the first ``n`` samples of ``source`` to ``network`` and keep what ``needs`` names.
+    """Give the first ``n`` samples of ``source`` to ``network`` and keep what is ``wanted``.
 
-    ``needs`` is a subset of {"moments", "features", "logits"}; features and logits are kept for the first ``cap``
-    finite rows. Memory does not grow with ``n`` beyond that.
+    What is kept row by row is kept for the first finite rows. Memory does not grow with ``n`` beyond the cap.
 
     Raises:
         ValueError: the source has fewer samples, its samples are not finite, or the network's answer has no meaning.
     """
+    needs, truth = wanted.needs, wanted.truth
     seen = nonfinite = 0
-    moments, features, logits = Moments(), _Rows(min(n, cap)), _Rows(min(n, cap))
+    moments, kept = Moments(), _Kept(min(n, wanted.cap))
+    labels = source.labels(n) if "labels" in needs else None
     with torch.no_grad():
         for batch in source.batches(n, batch_size):
             given = network(batch)
             finite = _finite(given, len(batch))
-            seen += len(batch)
-            nonfinite += len(batch) - int(finite.sum())
             if "moments" in needs:
                 moments.update(given.features[finite])
-            if "features" in needs:
-                features.add(given.features[finite])
+            if "features" in needs or ("moments" in needs and n < min(given.features.shape[1], wanted.cap + 1)):
+                kept.add("features", given.features[finite].float())
             if "logits" in needs and given.logits is not None:
-                logits.add(given.logits[finite])
+                kept.add("logits", given.logits[finite].float())
+            here = finite.cpu()
+            if labels is not None:
+                kept.add("labels", labels[seen : seen + len(batch)][here])
+            if "truth" in needs and truth is not None:
+                modes, deviations = truth.locate(batch)
+                kept.add("modes", modes.cpu()[here])
+                if deviations is not None:
+                    kept.add("deviations", deviations.cpu()[here])
+            seen += len(batch)
+            nonfinite += len(batch) - int(finite.sum())
     if seen != n:
         raise ValueError(f"{n} samples were asked for and the source gave {seen}")
     return FeatureStore(
@@ -52,8 +69,7 @@ def extract(
         nonfinite=nonfinite,
         mean=moments.mean if moments.count else None,
         covariance=moments.covariance if moments.count else None,
-        features=features.taken(),
-        logits=logits.taken(),
+        **kept.taken(),
     )
 
 
@@ -69,22 +85,24 @@ def _finite(given: Features, rows: int) -> Tensor:
     return finite
 
 
-class _Rows:
-    """The first ``limit`` rows of a stream, as float32 on the CPU, in memory taken once."""
+class _Kept:
+    """The first ``limit`` rows of several streams by name, on the CPU, in memory taken once."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._filled = 0
-        self._kept: Tensor | None = None
+        self._filled: dict[str, int] = {}
+        self._kept: dict[str, Tensor] = {}
 
-    def add(self, rows: Tensor) -> None:
-        """Keep as many of ``rows`` (n, d) as there is room for."""
-        if self._kept is None:
-            self._kept = torch.empty(self._limit, rows.shape[1], dtype=torch.float32)
-        room = rows[: self._limit - self._filled]
-        self._kept[self._filled : self._filled + len(room)] = room
-        self._filled += len(room)
+    def add(self, name: str, rows: Tensor) -> None:
+        """Keep as many of ``rows`` (n, ...) as there is room for."""
+        if name not in self._kept:
+            self._kept[name] = torch.empty(self._limit, *rows.shape[1:], dtype=rows.dtype)
+            self._filled[name] = 0
+        filled = self._filled[name]
+        room = rows[: self._limit - filled]
+        self._kept[name][filled : filled + len(room)] = room
+        self._filled[name] = filled + len(room)
 
-    def taken(self) -> Tensor | None:
-        """Return what was kept, None where nothing was ever added."""
-        return None if self._kept is None else self._kept[: self._filled]
+    def taken(self) -> dict[str, Tensor]:
+        """Return what was kept, by name; nothing for a stream that never gave a row."""
+        return {name: rows[: self._filled[name]] for name, rows in self._kept.items()}

@@ -19,14 +19,16 @@ from ganbench.errors import GanbenchError
 from ganbench.files import write_atomically
 from ganbench.folders import cache_folder
 from ganbench.identity import canonical, digest
-from ganbench.values import FeatureStore
+from ganbench.values import FeatureStore, Rows
 
 FORMAT = "1"
-_FIELDS = ("mean", "covariance", "features", "logits")
+_FIELDS = ("mean", "covariance", "features", "logits", "labels", "modes", "deviations")
 
 
-def content_hash(stored: Tensor) -> str:
-    """Return the SHA-256 over dtype, shape and values of ``stored`` samples."""
+def content_hash(stored: Tensor | Rows) -> str:
+    """Return the SHA-256 over dtype, shape and values of ``stored`` samples, or the fingerprint of `Rows`."""
+    if not isinstance(stored, Tensor):
+        return stored.fingerprint
     stored = stored.detach().cpu().contiguous()
     head = f"{stored.dtype} {tuple(stored.shape)} ".encode()
     sha = hashlib.sha256(head)

@@ -9,31 +9,38 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ganbench.components import Extractor, FeatureNetwork, Metric, trait
+from ganbench.components import Extractor, FeatureNetwork, Metric, Truth, trait
 from ganbench.errors import ExtractorUnavailable, GanbenchError
 from ganbench.scoring.extract import CAP
 from ganbench.scoring.randomness import own_randomness
-from ganbench.values import DataSpec, Features, Images
+from ganbench.values import DataSpec, Features, Images, Stream
 
 Status = Literal["done", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
 class Score:
-    """One measured value: ``metric`` is the full name, ``value`` is a number only where ``status`` is "done"."""
+    """One measured value: ``metric`` is the full name, ``value`` is a number only where ``status`` is "done".
+
+    ``error`` is its standard error over the generated samples, None where it is not known; ``note`` says what the
+    value refers to, where a metric has something to say.
+    """
 
     metric: str
     value: float | None
     status: Status
     reason: str | None
     protocol: str
+    error: float | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
 class ScoringSettings:
     """What to measure: ``metrics`` as (requested name, metric) pairs, on ``samples`` generated samples each.
 
-    ``forced`` lets an extractor see data of a domain that it was not made for. ``batch_size`` changes no score.
+    ``forced`` lets an extractor see data of a domain that it was not made for. ``errors`` asks for the standard error
+    of each score, for which more may be kept. Neither that nor ``batch_size`` changes a score.
     """
 
     metrics: tuple[tuple[str, Metric], ...]
@@ -43,6 +50,7 @@ class ScoringSettings:
     forced: bool = False
     cap: int = CAP
     batch_size: int = 128
+    errors: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,16 @@ class Subject:
     """The real data that scores refer to: the split that a GAN trains on and the split that it is compared with.
 
     ``dataset`` is the label in tables, ``provenance`` the dataset's name, parameters, split and content hash as JSON.
+    ``train`` is None where nobody knows it, ``truth`` where the modes of the data are not known.
     """
 
     dataset: str
     domain: str
     data: DataSpec
-    train: Images
-    reference: Images
+    train: Images | Stream | None
+    reference: Images | Stream
     provenance: Mapping[str, Any]
+    truth: Truth | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ def check_sizes(settings: ScoringSettings, subject: Subject) -> None:
     """
     if settings.samples < 1:
         raise GanbenchError(f"scoring asks for {settings.samples} samples; at least one is needed")
-    if len(subject.reference) == 0:
+    if not len(subject.reference):
         raise GanbenchError(f"dataset {subject.dataset!r} has an empty reference split, so nothing can be scored")
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganbench.scoring.randomness import own_randomness
 from ganbench.seeds import derive, mix
-from ganbench.values import DataSpec, Latent, Sample
+from ganbench.values import DataSpec, Latent, Rows, Sample
 
 CHUNK = 256
 """Latents drawn from one seed; part of what a seed means, so never changed."""
@@ -34,11 +34,14 @@ class SampleSource(Protocol):
     def provenance(self) -> Mapping[str, Any]:
         """How the set came about, as JSON; the same for all sets that share a column of a table. N is not in it."""
 
+    def labels(self, n: int) -> Tensor | None:
+        """Return the classes of the first ``n`` samples, int64 (n,), or None where they are not known."""
+
     def batches(self, n: int, batch_size: int) -> Iterator[Tensor]:
         """Yield the first ``n`` stored samples in batches of ``batch_size``, the last one perhaps smaller.
 
         Raises:
-            ValueError: the samples are not finite.
+            ValueError: the samples are not finite, or one cannot be read.
         """
 
 
@@ -60,9 +63,9 @@ def generated_rule(seed: int, weights: str = "ema", checkpoint: str = "last") ->
 class GeneratorSource:
     """Samples of ``generator`` (in eval mode, on ``device``): an endless bank of latents, fixed by ``seed``.
 
-    Latents (and classes, drawn from ``labels``, the int64 (M,) training labels, or None for an unconditional
-    generator) come from a CPU generator seeded for each chunk. The generator runs in blocks of a fixed size under
-    global random state of its own, so neither the batch size nor what ran before changes a sample.
+    Latents (and labels, drawn from ``classes``, the int64 (M,) training labels, or None for an unlabelled set) come
+    from a CPU generator seeded for each chunk. The generator runs in blocks of a fixed size under global random state
+    of its own, so neither the batch size nor what ran before changes a sample.
 
     Raises:
         ValueError: the generator is in training mode.
@@ -71,7 +74,7 @@ class GeneratorSource:
     generator: nn.Module
     latent: Latent
     data: DataSpec
-    labels: Tensor | None
+    classes: Tensor | None
     seed: int
     device: torch.device
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -90,6 +93,10 @@ class GeneratorSource:
         """The ``details`` as given."""
         return self.details
 
+    def labels(self, n: int) -> Tensor | None:  # noqa: ARG002
+        """None: the classes that a generator is given are a request; it may pay no heed to them."""
+        return None
+
     def batches(self, n: int, batch_size: int) -> Iterator[Tensor]:
         """Yield the first ``n`` samples, stored, on the CPU.
 
@@ -98,15 +105,20 @@ class GeneratorSource:
         """
         return _rebatched(self._blocks(n), batch_size)
 
+    def images(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Return what the generator makes of latents (n, latent.size), as it comes: float (n, *shape) on its device."""
+        with torch.no_grad():
+            made = self.generator(z.to(self.device), None if labels is None else labels.to(self.device))
+        return made.images if isinstance(made, Sample) else made
+
     def _blocks(self, n: int) -> Iterator[Tensor]:
         base = derive(self.seed, "latents")
         for start in range(0, n, BLOCK):
             z, labels = self._latents(base, start // CHUNK)
             offset = start % CHUNK
             rows = slice(offset, offset + BLOCK)
-            with own_randomness(mix(base, start // CHUNK, offset), self.device), torch.no_grad():
-                made = self.generator(z[rows].to(self.device), None if labels is None else labels[rows].to(self.device))
-            images = made.images if isinstance(made, Sample) else made
+            with own_randomness(mix(base, start // CHUNK, offset), self.device):
+                images = self.images(z[rows], None if labels is None else labels[rows])
             broken = int((~torch.isfinite(images.flatten(1))).any(dim=1).sum())
             if broken:
                 raise ValueError(
@@ -118,23 +130,28 @@ class GeneratorSource:
     def _latents(self, base: int, chunk: int) -> tuple[Tensor, Tensor | None]:
         rng = torch.Generator().manual_seed(mix(base, chunk))
         z = self.latent.draw(CHUNK, rng)
-        if self.labels is None:
-            return z, None
-        return z, self.labels.cpu()[torch.randint(len(self.labels), (CHUNK,), generator=rng)]
+        return z, self.draw_labels(CHUNK, rng)
+
+    def draw_labels(self, n: int, rng: torch.Generator) -> Tensor | None:
+        """Draw int64 (n,) out of the training labels; None for an unlabelled set."""
+        if self.classes is None:
+            return None
+        return self.classes.cpu()[torch.randint(len(self.classes), (n,), generator=rng)]
 
 
 @dataclass(frozen=True)
 class TensorSource:
-    """A set that exists: ``stored`` samples in a fixed order drawn from ``seed``.
+    """A set that exists: ``stored`` samples, with ``classes`` int64 (M,) or None, in a fixed order drawn from ``seed``.
 
     The order matters where fewer are asked for than there are: the first n are then a random subset, also of a set
     that is sorted by class. The first ``skip`` are left to somebody else.
     """
 
-    stored: Tensor
+    stored: Tensor | Rows
     details: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     skip: int = 0
+    classes: Tensor | None = None
 
     @property
     def count(self) -> int | None:
@@ -146,11 +163,18 @@ class TensorSource:
         """The ``details`` as given."""
         return self.details
 
+    def labels(self, n: int) -> Tensor | None:
+        """Return the classes of the first ``n`` samples of the permuted set."""
+        return None if self.classes is None else self.classes[self._rows(n)]
+
     def batches(self, n: int, batch_size: int) -> Iterator[Tensor]:
         """Yield the first ``n`` samples of the permuted set."""
-        rows = permutation(len(self.stored), self.seed)[self.skip : self.skip + n]
+        rows = self._rows(n)
         for start in range(0, len(rows), batch_size):
             yield self.stored[rows[start : start + batch_size]]
+
+    def _rows(self, n: int) -> Tensor:
+        return permutation(len(self.stored), self.seed)[self.skip : self.skip + n]
 
 
 def permutation(n: int, seed: int) -> Tensor:

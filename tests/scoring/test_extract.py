@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ganbench import Features
-from ganbench.scoring.extract import extract
+from ganbench.scoring.extract import Wanted, extract
 from ganbench.scoring.sample import TensorSource
 
 ALL = frozenset({"moments", "features", "logits"})
@@ -35,21 +35,21 @@ class Answering:
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_any_batch_size_gives_the_same_features(projections, stored, batch_size):
     network = projections.Projection().load(CPU)
-    whole = extract(TensorSource(stored), network, ALL, 90, batch_size=90)
-    parts = extract(TensorSource(stored), network, ALL, 90, batch_size=batch_size)
+    whole = extract(TensorSource(stored), network, Wanted(ALL), 90, batch_size=90)
+    parts = extract(TensorSource(stored), network, Wanted(ALL), 90, batch_size=batch_size)
     for name in ("mean", "covariance", "features", "logits"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-5, atol=1e-6)
 
 
 def test_each_sample_goes_through_the_network_once(projections, stored):
     network = projections.Projection().load(CPU)
-    extract(TensorSource(stored), network, ALL, 50, batch_size=20)
+    extract(TensorSource(stored), network, Wanted(ALL), 50, batch_size=20)
     assert network.calls == [20, 20, 10]
 
 
 @pytest.mark.parametrize("needs", [set(), {"moments"}, {"features"}, {"logits"}, {"moments", "logits"}])
 def test_only_what_is_needed_is_kept(projections, stored, needs):
-    store = extract(TensorSource(stored), projections.Projection().load(CPU), frozenset(needs), 90)
+    store = extract(TensorSource(stored), projections.Projection().load(CPU), Wanted(frozenset(needs)), 90)
     assert (store.mean is not None) == (store.covariance is not None) == ("moments" in needs)
     assert (store.features is not None) == ("features" in needs)
     assert (store.logits is not None) == ("logits" in needs)
@@ -58,8 +58,8 @@ def test_only_what_is_needed_is_kept(projections, stored, needs):
 
 def test_a_cap_holds_rows_back_and_not_moments(projections, stored):
     network = projections.Projection().load(CPU)
-    whole = extract(TensorSource(stored), network, ALL, 90, batch_size=30)
-    capped = extract(TensorSource(stored), network, ALL, 90, batch_size=30, cap=40)
+    whole = extract(TensorSource(stored), network, Wanted(ALL), 90, batch_size=30)
+    capped = extract(TensorSource(stored), network, Wanted(ALL, cap=40), 90, batch_size=30)
     assert capped.count == 90
     assert torch.equal(capped.covariance, whole.covariance)
     assert torch.equal(capped.features, whole.features[:40])
@@ -68,7 +68,7 @@ def test_a_cap_holds_rows_back_and_not_moments(projections, stored):
 
 
 def test_an_extractor_without_logits(projections, stored):
-    store = extract(TensorSource(stored), projections.Projection(bare=True).load(CPU), ALL, 20)
+    store = extract(TensorSource(stored), projections.Projection(bare=True).load(CPU), Wanted(ALL), 20)
     assert store.logits is None
     assert len(store.features) == 20
 
@@ -81,7 +81,7 @@ def test_rows_that_are_not_finite_are_counted_and_enter_nothing(stored):
         features[pixel > limit, 1] = torch.inf
         return Features(features, features[:, :1].clone())
 
-    store = extract(TensorSource(stored), Answering(answer), ALL, 90, batch_size=16)
+    store = extract(TensorSource(stored), Answering(answer), Wanted(ALL), 90, batch_size=16)
     broken = int((stored[:, 0, 0, 0] > limit).sum())
     assert 0 < broken < 90
     assert (store.count, store.nonfinite) == (90, broken)
@@ -90,7 +90,7 @@ def test_rows_that_are_not_finite_are_counted_and_enter_nothing(stored):
 
 
 def test_nothing_finite_leaves_no_moments(stored):
-    store = extract(TensorSource(stored), Answering(lambda p: Features(p[:, None] * torch.nan)), ALL, 9)
+    store = extract(TensorSource(stored), Answering(lambda p: Features(p[:, None] * torch.nan)), Wanted(ALL), 9)
     assert (store.count, store.nonfinite, store.mean, store.covariance) == (9, 9, None, None)
 
 
@@ -98,16 +98,16 @@ def test_logits_that_are_not_finite_count_too(stored):
     def answer(pixel):
         return Features(pixel[:, None], torch.full((len(pixel), 2), torch.nan))
 
-    assert extract(TensorSource(stored), Answering(answer), ALL, 9).nonfinite == 9
+    assert extract(TensorSource(stored), Answering(answer), Wanted(ALL), 9).nonfinite == 9
 
 
 def test_answers_without_meaning_are_refused(stored):
     with pytest.raises(ValueError, match=r"features of shape \(9,\) for 9 samples"):
-        extract(TensorSource(stored), Answering(Features), ALL, 9)
+        extract(TensorSource(stored), Answering(Features), Wanted(ALL), 9)
     with pytest.raises(ValueError, match=r"logits of shape \(8, 1\) for 9 samples"):
-        extract(TensorSource(stored), Answering(lambda p: Features(p[:, None], p[1:, None])), ALL, 9)
+        extract(TensorSource(stored), Answering(lambda p: Features(p[:, None], p[1:, None])), Wanted(ALL), 9)
 
 
 def test_a_source_with_too_few_samples_is_refused(projections, stored):
     with pytest.raises(ValueError, match="91 samples were asked for and the source gave 90"):
-        extract(TensorSource(stored), projections.Projection().load(CPU), ALL, 91)
+        extract(TensorSource(stored), projections.Projection().load(CPU), Wanted(ALL), 91)

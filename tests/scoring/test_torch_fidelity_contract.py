@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganbench import Features
 from ganbench.scoring.context import Context
-from ganbench.scoring.extract import extract
+from ganbench.scoring.extract import Wanted, extract
 from ganbench.scoring.sample import TensorSource, permutation
 from ganbench_zoo.metrics.cs import ClassifierScore
 from ganbench_zoo.metrics.fd import FrechetDistance
@@ -184,7 +184,7 @@ def test_calculate_metrics_through_the_same_extractor(fidelity, registered):
         verbose=False,
     )
     needs = frozenset({"moments", "features", "logits"})
-    a, b = (extract(TensorSource(stored), OurNetwork(), needs, n) for stored in (generated, real))
+    a, b = (extract(TensorSource(stored), OurNetwork(), Wanted(needs), n) for stored in (generated, real))
     context = Context(0, a, b)
 
     def ours(metric) -> float:
