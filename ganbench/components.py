@@ -209,14 +209,15 @@ class Dataset(Component, Protocol):
 
 
 class Truth(Protocol):
-    """What is known of data whose modes are known; its samples are real, generated or anything else.
+    """What is known of data whose modes are known."""
 
-    ``modes`` is the number of modes, ``width`` the number of dimensions in which a sample deviates from its mode's
-    mean, or None where a mode is no density (a class).
-    """
+    @property
+    def modes(self) -> int:
+        """How many modes there are."""
 
-    modes: int
-    width: int | None
+    @property
+    def width(self) -> int | None:
+        """In how many dimensions a sample deviates from its mode's mean; None where a mode is no density (a class)."""
 
     def locate(self, stored: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the mode of each stored sample, int64 (N,), -1 for a sample of no mode, and its deviation.

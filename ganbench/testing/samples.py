@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganbench.components import NEEDS, trait
 from ganbench.identity import canonical
-from ganbench.scoring.context import Context
+from ganbench.scoring.context import Context, Given
 from ganbench.scoring.moments import Moments
 from ganbench.testing.description import label_of
 from ganbench.testing.fault import ComponentFault, blaming, require
 from ganbench.testing.rehearsal import Scene
-from ganbench.values import DataSpec, Features, FeatureStore, Images, ImageSpec, PointSpec
+from ganbench.values import DataSpec, Features, FeatureStore, Images, ImageSpec, Latent, Measured, PointSpec
 
 _SPECS: tuple[DataSpec, ...] = (
     *(ImageSpec((c, s, s), classes=10) for s in (16, 28, 32, 64) for c in (1, 3)),
@@ -41,6 +42,8 @@ def check_dataset(dataset: Any, scene: Scene) -> None:
             again = dataset.load(root, split)
             require(_same(splits[split], again), f"{label}, split {split}: two loads gave different samples")
         require(not _same(splits["train"], splits["test"]), f"{label}: train and test hold the same samples")
+        if hasattr(dataset, "truth"):
+            _check_truth(f"{label}: truth()", dataset.truth(root), splits["test"])
         try:
             dataset.load(root, "no such split")
         except ValueError:
@@ -87,21 +90,43 @@ def check_extractor(extractor: Any, scene: Scene) -> None:
 
 
 def check_metric(metric: Any, scene: Scene) -> None:  # noqa: ARG001  all checks take a scene
-    """Check that a metric gives one finite float of only what it needs, the same each time, and changes nothing."""
+    """Check that a metric gives one finite number of only what it needs, the same each time, and changes nothing."""
     label = f"metric {label_of(metric)}"
-    odd = sorted(set(metric.needs) - {"moments", "features", "logits"})
-    require(not odd, f"{label}: needs {', '.join(odd)}; possible: moments, features, logits")
+    for attribute, named in (("needs", metric.needs), ("error_needs", trait(metric, "error_needs"))):
+        odd = sorted(set(named) - NEEDS)
+        require(not odd, f"{label}: {attribute} holds {', '.join(odd)}; possible: {', '.join(sorted(NEEDS))}")
     require(isinstance(metric.version, int), f"{label}: version is {metric.version!r}; wants a whole number")
-    generated, real = (_store(metric.needs, seed) for seed in (11, 12))
-    kept = [tensor.clone() for store in (generated, real) for tensor in _held(store)]
+    generated, real, train = (_store(metric.needs | trait(metric, "error_needs"), seed) for seed in (11, 12, 13))
+    kept = [tensor.clone() for store in (generated, real, train) for tensor in _held(store)]
     for one, what in ((generated, "two Gaussian samples"), (real, "equal sets")):
-        with blaming(f"{label} of {what}"):
-            first, second = (metric.compute(one, real, Context(0, one, real)) for _ in range(2))
-        require(type(first) is float, f"{label} gave {type(first).__name__}; wants a float")
-        require(math.isfinite(first), f"{label} of {what} is {first}")
+        found = {
+            errors: [_measured(label, what, metric, (one, real, train), errors) for _ in range(2)]
+            for errors in (False, True)
+        }
+        (first, second), (third, _) = found[False], found[True]
         require(first == second, f"{label} of {what} is {first}, then {second}: draw from context.seed")
-    now = [tensor for store in (generated, real) for tensor in _held(store)]
+        require(
+            third.value == first.value, f"{label} of {what} is {first.value}, but {third.value} with errors asked for"
+        )
+    now = [tensor for store in (generated, real, train) for tensor in _held(store)]
     require(all(map(torch.equal, kept, now)), f"{label} changed the features that it was given")
+
+
+def _measured(label: str, what: str, metric: Any, stores: tuple[FeatureStore, ...], errors: bool) -> Measured:
+    """Return what ``metric`` measures, checked."""
+    one, real, train = stores
+    given = Given(errors, train, _Halves(), _Linear())
+    with blaming(f"{label} of {what}"):
+        found = metric.compute(one, real, Context(0, one, real, given=given))
+    require(
+        type(found) in (float, Measured), f"{label} gave {type(found).__name__}; wants a float or ganbench.Measured"
+    )
+    measured = found if isinstance(found, Measured) else Measured(found)
+    require(type(measured.value) is float, f"{label} gave {type(measured.value).__name__}; wants a float")
+    require(math.isfinite(measured.value), f"{label} of {what} is {measured.value}")
+    error = measured.error
+    require(error is None or (math.isfinite(error) and error >= 0), f"{label} of {what} has the error {error}")
+    return measured
 
 
 def _check_images(label: str, images: Any, spec: DataSpec) -> None:
@@ -118,6 +143,20 @@ def _check_images(label: str, images: Any, spec: DataSpec) -> None:
         require(
             0 <= low <= high < spec.classes, f"{label}: labels lie in [{low}, {high}]; wants [0, {spec.classes - 1}]"
         )
+
+
+def _check_truth(label: str, truth: Any, images: Images) -> None:
+    modes, deviations = truth.locate(images.pixels)
+    fine = modes.dtype == torch.int64 and tuple(modes.shape) == (len(images),)
+    require(fine, f"{label}.locate() gave modes {modes.dtype} {tuple(modes.shape)}; wants int64 ({len(images)},)")
+    low, high = int(modes.min()), int(modes.max())
+    require(-1 <= low <= high < truth.modes, f"{label}: modes lie in [{low}, {high}]; wants [-1, {truth.modes - 1}]")
+    require(high >= 0, f"{label} finds no real sample in any mode")
+    none = deviations is None
+    require(none == (truth.width is None), f"{label}: deviations are {deviations} where width is {truth.width}")
+    if deviations is not None:
+        fine = deviations.dtype == torch.float64 and deviations.shape == modes.shape and bool((deviations >= 0).all())
+        require(fine, f"{label}.locate() gave deviations that are no float64 ({len(images)},) of 0 or more")
 
 
 def _check_stored(label: str, stored: Any, spec: DataSpec) -> None:
@@ -151,11 +190,12 @@ def _stored(spec: DataSpec, n: int) -> Tensor:
 
 
 def _store(needs: frozenset[str], seed: int) -> FeatureStore:
-    """Return Gaussian features and logits, of which only ``needs`` is kept."""
+    """Return what a pass over Gaussian features leaves, of which only ``needs`` is kept."""
     rng = torch.Generator().manual_seed(seed)
     rows = Features(torch.randn(_ROWS, _WIDTH, generator=rng), torch.randn(_ROWS, _CLASSES, generator=rng))
     moments = Moments()
     moments.update(rows.features)
+    modes, deviations = _Halves().locate(rows.features)
     return FeatureStore(
         count=_ROWS,
         nonfinite=0,
@@ -163,9 +203,36 @@ def _store(needs: frozenset[str], seed: int) -> FeatureStore:
         covariance=moments.covariance if "moments" in needs else None,
         features=rows.features if "features" in needs else None,
         logits=rows.logits if "logits" in needs else None,
+        labels=torch.arange(_ROWS) % _CLASSES if "labels" in needs else None,
+        modes=modes if "truth" in needs else None,
+        deviations=deviations if "truth" in needs else None,
     )
 
 
 def _held(store: FeatureStore) -> list[Tensor]:
-    values = (store.mean, store.covariance, store.features, store.logits)
-    return [value for value in values if value is not None]
+    return [value for value in vars(store).values() if isinstance(value, Tensor)]
+
+
+class _Halves:
+    """Two unit Gaussian modes of which samples with a positive and a negative first coordinate are near."""
+
+    modes, width = 2, 1
+
+    def locate(self, stored: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the side of the first coordinate, and how far it lies from one unit off the middle."""
+        deviations = (stored[:, 0].double().abs() - 1).abs()
+        return torch.where(deviations < 3, (stored[:, 0] > 0).long(), -1), deviations
+
+
+class _Linear:
+    """A generator and an extractor that are one linear map."""
+
+    latent = Latent(4)
+
+    def labels(self, n: int, rng: torch.Generator) -> Tensor | None:  # noqa: ARG002  unlabelled
+        """Return None."""
+        return None
+
+    def features(self, z: Tensor, labels: Tensor | None) -> Tensor:  # noqa: ARG002  unlabelled
+        """Return (n, 6)."""
+        return z @ torch.linspace(-1, 1, 4 * _WIDTH).view(4, _WIDTH)

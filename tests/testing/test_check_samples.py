@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganbench import Features, Images, ImageSpec
+from ganbench import Features, Images, ImageSpec, Measured
 from ganbench.catalog import load_catalog
 from ganbench.testing import ComponentFault, check_component
 
@@ -127,13 +127,53 @@ def metric(compute, **attributes):
         (lambda generated, real: torch.rand((), generator=UNSEEDED).item(), {}, "draw from context.seed"),
         (lambda generated, real: float(generated.features.add_(1)[0, 0] * 0), {}, "changed the features"),
         (lambda generated, real: float(generated.mean[0]), {}, "raised TypeError"),
-        (lambda generated, real: 1.0, {"needs": frozenset({"pixels"})}, "needs pixels; possible"),
+        (lambda generated, real: 1.0, {"needs": frozenset({"pixels"})}, "needs holds pixels; possible"),
+        (lambda generated, real: 1.0, {"error_needs": frozenset({"pixels"})}, "error_needs holds pixels; possible"),
         (lambda generated, real: 1.0, {"version": "1"}, "version is '1'"),
+        (lambda generated, real: Measured(1.0, error=-1.0), {}, "has the error -1.0"),
+        (lambda generated, real: Measured(1), {}, "gave int; wants a float"),
     ],
 )
 def test_a_faulty_metric_is_refused(compute, attributes, message):
     with pytest.raises(ComponentFault, match=message):
         check_component(metric(compute, **attributes))
+
+
+def test_a_value_must_not_depend_on_whether_its_error_is_wanted():
+    def compute(self, generated, real, context):
+        return Measured(float(context.errors))
+
+    with pytest.raises(ComponentFault, match=r"is 0.0, but 1.0 with errors asked for"):
+        check_component(dataclass(frozen=True)(type("Faulty", (metric(None),), {"compute": compute})))
+
+
+class Halves:
+    modes, width = 2, None
+
+    def __init__(self, modes):
+        self.found = modes
+
+    def locate(self, stored):
+        return self.found.expand(len(stored)), None
+
+
+@pytest.mark.parametrize(
+    ("modes", "width", "message"),
+    [
+        (torch.tensor(2), None, r"modes lie in \[2, 2\]; wants \[-1, 1\]"),
+        (torch.tensor(-1), None, "finds no real sample in any mode"),
+        (torch.tensor(0.0), None, "gave modes torch.float32"),
+        (torch.tensor(0), 2, "deviations are None where width is 2"),
+    ],
+)
+def test_a_faulty_truth_is_refused(modes, width, message):
+    def truth(self, root):
+        halves = Halves(modes)
+        halves.width = width
+        return halves
+
+    with pytest.raises(ComponentFault, match=message):
+        check_component(dataset(Images(PIXELS[:5], LABELS[:5]), truth=truth))
 
 
 @pytest.mark.parametrize(
