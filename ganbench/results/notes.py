@@ -26,6 +26,7 @@ def notes(summaries: Sequence[Summary], outcomes: Sequence[Outcome], level: floa
         *_legend(by_column, level),
         *_protocols(columns),
         *_floors(columns),
+        *_sampling_errors(by_column),
         *_detectable(by_column),
         *_seeds(summaries),
         *_lost(outcomes),
@@ -94,6 +95,19 @@ def _floors(columns: Iterable[Column]) -> list[str]:
             mark = " (extrapolated)" if column.floor.get("extrapolated") else ""
             said.append(f"{column.metric} {significant(value, 3)}{mark}")
     return [f"floor, real against real at this number of samples: {', '.join(dict.fromkeys(said))}"] if said else []
+
+
+def _sampling_errors(by_column: Mapping[Column, Sequence[Summary]]) -> list[str]:
+    """Say how far a single score may be off because its samples are finite, which the intervals do not show apart."""
+    said = []
+    for column, summaries in by_column.items():
+        errors = [summary.sampling_error for summary in summaries if summary.row.competes]
+        known = [error for error in errors if error is not None]
+        if known:
+            low, high = significant(min(known), 2), significant(max(known), 2)
+            said.append(f"{column.metric} {low if low == high else f'{low} to {high}'}")
+    what = "standard error of one score over its generated samples, apart from the spread over seeds"
+    return [f"{what}: {', '.join(dict.fromkeys(said))}"] if said else []
 
 
 def _detectable(by_column: Mapping[Column, Sequence[Summary]]) -> list[str]:

@@ -5,6 +5,7 @@ A column is a metric under one protocol; values under two protocols never meet i
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,7 +48,9 @@ class Summary:
 
     ``values`` are those of the done runs; ``counts`` says how many of the ``planned`` runs gave none, by status, and
     ``reason`` is the first reason among these. ``protocol`` is the id that the values were recorded under, which for a
-    baseline may be another one of the column's. ``seed`` is set where a row is a single run.
+    baseline may be another one of the column's. ``seed`` is set where a row is a single run. ``sampling_error`` is the
+    standard error of one value over its generated samples (the root of the mean square over the runs that have one),
+    and ``said`` what the metric noted about its values; neither has to do with the interval over seeds.
     """
 
     row: Row
@@ -62,6 +65,8 @@ class Summary:
     half_width: float | None = None
     rank: int | None = None
     best: bool = False
+    sampling_error: float | None = None
+    said: tuple[str, ...] = ()
 
     @property
     def diverged(self) -> int:
@@ -187,6 +192,8 @@ def _summary(row: Row, column: Column, group: Sequence[Outcome], by_seed: bool, 
         else:
             values.append(value)
     mean, half_width = mean_interval(values, level) if values else (None, None)
+    records = [record for run in group if run.status == "done" and (record := _record(run, column))]
+    errors = [record.error for record in records if record.error is not None]
     return Summary(
         row=row,
         column=column,
@@ -198,6 +205,8 @@ def _summary(row: Row, column: Column, group: Sequence[Outcome], by_seed: bool, 
         protocol=next((found.protocol for run in group if (found := _record(run, column))), column.id),
         mean=mean,
         half_width=half_width,
+        sampling_error=math.hypot(*errors) / math.sqrt(len(errors)) if errors else None,
+        said=tuple(dict.fromkeys(record.note for record in records if record.note)),
     )
 
 

@@ -66,11 +66,20 @@ def test_a_whole_number_becomes_a_float():
         ({"run": ""}, "run is ''"),
         ({"protocol": None}, "protocol is None"),
         ({"loss": 3}, "loss is 3"),
+        ({"note": 3}, "note is 3"),
+        ({"error": -1.0}, "has the error -1.0"),
+        ({"error": math.nan}, "has the error nan"),
+        ({"error": 1.0, "status": "failed", "value": None, "reason": "x"}, "that is failed has the error 1.0"),
     ],
 )
 def test_what_a_record_refuses(change, said):
     with pytest.raises(ResultsError, match=said):
         Record(**(asdict(DONE) | change))
+
+
+def test_a_record_of_before_errors_were_kept_is_read():
+    data = {key: value for key, value in DONE.to_json().items() if key not in ("error", "note")}
+    assert Record.from_json(data) == DONE
 
 
 def test_missing_and_unknown_keys_are_named():

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -285,6 +287,21 @@ def test_only_the_last_snapshot_is_the_score(make_folder):
     early = Record(run, "digits", "mlp", "hinge", 0, 25000, FD, 0.1, "done", None, id)
     place.write_records([early, *place.records(), early])
     assert column(build(folder.store).blocks[0], "fd ↓") == ["1.000"]
+
+
+def test_the_error_of_one_score_stands_apart_from_the_interval_over_seeds(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    runs = folder.cell("mlp", "hinge", {FD: [1.0, 1.5]}) + folder.cell("mlp", "minimax", {FD: [1.0, 1.5]})
+    for run, error in zip(runs, (0.3, 0.4, None, None), strict=True):
+        place = folder.store.run_folder(run)
+        place.write_records([replace(record, error=error, note="class 8") for record in place.records()])
+    table = build(folder.store)
+    assert column(table.blocks[0], "fd ↓") == ["1.2 ± 3.2", "1.2 ± 3.2"]
+    rms = math.sqrt((0.3**2 + 0.4**2) / 2)
+    assert [row["sampling_error"] for row in table.long] == [pytest.approx(rms), None]
+    assert [row["note"] for row in table.long] == ["class 8", "class 8"]
+    assert f"generated samples, apart from the spread over seeds: {FD} 0.35" in said(table.blocks[0])
 
 
 def test_scores_of_an_earlier_snapshot_are_pointed_out(make_folder):
