@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -54,6 +54,38 @@ def _chosen(catalog: Catalog, name: str, kind: str | None) -> Entry:
     return found[0]
 
 
+_SCALES = {
+    "log": "log: two values are compared by their ratio",
+    "linear": "linear: two values are compared by their difference",
+    "logit": "logit: a share; two values are compared by the ratio of their odds",
+}
+_FLOORS = {
+    "bias": "above what a perfect generator deserves: sampling alone gives a value, which tables and scores show",
+    "zero": "0 in expectation for equal distributions",
+    None: "none that follows from its definition",
+}
+
+
+def _metric_rows(about: Description) -> list[tuple[str, str]]:
+    """Return in words how to read a metric: which way is better, on which scale, from what, above which floor."""
+    from ganbench.components import trait
+
+    metric: Any = about.entry.component
+    words = {name: ", ".join(sorted(trait(metric, name))) for name in ("error_needs", "blind")}
+    needs = metric.needs if isinstance(metric.needs, frozenset) else None
+    rows = [
+        ("direction", f"{metric.direction} is better"),
+        ("scale", _SCALES[metric.scale]),
+        ("needs", ", ".join(sorted(needs)) if needs is not None else "depends on the fields"),
+        ("floor", _FLOORS.get(trait(metric, "floor"), "")),
+    ]
+    if words["error_needs"]:
+        rows.append(("error_needs", f"{words['error_needs']}, for its standard error"))
+    if words["blind"]:
+        rows.append(("blind", f"not meant to move along the ladders {words['blind']}"))
+    return rows
+
+
 def _lines(about: Description) -> Iterator[str]:
     entry = about.entry
     yield f"{entry.name} ({entry.kind})"
@@ -62,7 +94,10 @@ def _lines(about: Description) -> Iterator[str]:
     rows += [("fields", f"{field.name}: {field.type} = {field.default}") for field in about.fields]
     if not about.fields:
         rows.append(("fields", "none"))
-    rows += [("traits", f"{key} = {value}") for key, value in about.traits.items()]
+    said = _metric_rows(about) if entry.kind == "metric" else []
+    rows += said
+    told = {key for key, _ in said}
+    rows += [("traits", f"{key} = {value}") for key, value in about.traits.items() if key not in told]
     rows += [("recipe", f"{key} = {value}") for key, value in about.recipe.items()]
     rows += [("file", about.file), ("source", f"sha256 {about.source}")]
     yield from pairs(rows)
