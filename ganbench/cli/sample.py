@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ganbench.cli.options import catalog_from, plugins_option
-from ganbench.errors import ResultsError, SuiteError
-
-if TYPE_CHECKING:
-    from ganbench.results.store import RunFolder
+from ganbench.errors import SuiteError
 
 
 @click.command("sample")
@@ -39,7 +35,7 @@ def command(run: str, count: int, output: Path, columns: int | None, seed: int, 
     import torch
 
     from ganbench.execution.environment import resolve_device
-    from ganbench.execution.generator import open_generator
+    from ganbench.execution.generator import find_run, open_generator
     from ganbench.folders import data_folder
     from ganbench.scoring.sheet import write_sheet
     from ganbench.values import ImageSpec
@@ -52,22 +48,3 @@ def command(run: str, count: int, output: Path, columns: int | None, seed: int, 
         raise SuiteError(f"run {folder.id} draws points of shape {source.data.shape}, no images to put into a PNG")
     write_sheet(output, torch.cat(list(source.batches(count, count))), columns)
     click.echo(output)
-
-
-def find_run(text: str, results: Path) -> RunFolder:
-    """Return the folder of the run that ``text`` names: a path, an id, or the first digits of one.
-
-    Raises:
-        ResultsError: no run is called so, or several are.
-    """
-    from ganbench.results.store import RunFolder
-
-    path = Path(text)
-    if (path / "config.json").exists():
-        return RunFolder(path)
-    found = sorted(path for path in results.glob(f"**/runs/{text}*") if path.is_dir()) if text.isalnum() else []
-    if not found:
-        raise ResultsError(f"no run {text!r} below {results}; give a path, or look elsewhere with --results")
-    if len({path.name for path in found}) > 1:
-        raise ResultsError(f"several runs begin with {text!r}: {', '.join(sorted({path.name for path in found}))}")
-    return RunFolder(found[0])

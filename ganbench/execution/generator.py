@@ -12,9 +12,34 @@ from torch import Tensor
 from ganbench.catalog import Catalog
 from ganbench.errors import DatasetError, ResultsError
 from ganbench.results.store import RunFolder
+from ganbench.scoring.randomness import own_randomness
 from ganbench.scoring.sample import GeneratorSource
 from ganbench.suite.parameters import rebuild
 from ganbench.training.checkpoint import GENERATOR_FILE, load_generator
+
+
+def find_run(text: str, results: Path) -> RunFolder:
+    """Return the folder of the run that ``text`` names: a path, an id, or the first digits of one.
+
+    Raises:
+        ResultsError: no run is called so, or several are.
+    """
+    path = Path(text)
+    if (path / "config.json").exists():
+        return RunFolder(path)
+    found = runs_called(text, results)
+    if not found:
+        raise ResultsError(f"no run {text!r} below {results}; give a path, or look elsewhere with --results")
+    if len({folder.id for folder in found}) > 1:
+        raise ResultsError(f"several runs begin with {text!r}: {', '.join(sorted({folder.id for folder in found}))}")
+    return found[0]
+
+
+def runs_called(text: str, results: Path) -> list[RunFolder]:
+    """Return the folders below ``results`` of all runs whose id is ``text`` or begins with it."""
+    if not text.isalnum():
+        return []
+    return [RunFolder(path) for path in sorted(results.glob(f"**/runs/{text}*")) if path.is_dir()]
 
 
 def open_generator(
@@ -44,6 +69,7 @@ def open_generator(
     except (ValueError, OSError) as error:
         raise DatasetError(f"dataset {dataset.name!r}: {error}") from error
     architecture = rebuild(catalog, "architecture", config["generator"])
-    network = architecture.generator(spec)
+    with own_randomness(0, device):  # layers draw initial weights
+        network = architecture.generator(spec)
     load_generator(folder.path / GENERATOR_FILE, network, device)
     return GeneratorSource(network, architecture.latent(spec), spec, labels, seed, device)

@@ -67,16 +67,26 @@ def usable_extractor(catalog: Catalog, described: Mapping[str, Any], splits: Spl
         ExtractorUnavailable: it cannot; the sentence lists those that can be used on this data.
     """
     extractor: Extractor = component(catalog, "extractor", described)
+    require_usable(catalog, extractor, splits.spec, splits.domain)
+    return extractor
+
+
+def require_usable(catalog: Catalog, extractor: Extractor, data: DataSpec, domain: str) -> None:
+    """Refuse an extractor that cannot be used here now.
+
+    Raises:
+        ExtractorUnavailable: it says why; the sentence lists those that can be used on such data.
+    """
     reason = extractor.available()
     if reason is None:
-        return extractor
+        return
     usable = []
     for entry in catalog.of_kind("extractor"):
         other = instantiate(entry, {})
         domains = trait(other, "domains")
-        if other.available() is None and other.accepts(splits.spec) is None:
+        if other.available() is None and other.accepts(data) is None:
             usable.append(
-                entry.name if domains is None or splits.domain in domains else f"{entry.name} (with --force-extractor)"
+                entry.name if domains is None or domain in domains else f"{entry.name} (with --force-extractor)"
             )
     advice = f"usable here: {', '.join(usable)}" if usable else "no other extractor is usable on this data here"
     raise ExtractorUnavailable(f"extractor {extractor.name!r} cannot be used: {reason}; {advice}")

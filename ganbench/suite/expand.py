@@ -236,11 +236,15 @@ class _Expansion:
         return PlannedBaseline(data.option.label, baseline.name, runs)
 
     def metrics(self) -> tuple[str, ...]:
-        """Return the metric names of the suite, or those that the catalog marks as standard."""
-        if self.suite.scoring.metrics is not None:
-            return self.suite.scoring.metrics
-        standard = [entry for entry in self.catalog.of_kind("metric") if trait(entry.component, "standard")]
-        return tuple(entry.name for entry in sorted(standard, key=lambda entry: trait(entry.component, "standard")))
+        """Return the metric names of the suite, or the standard ones."""
+        chosen = self.suite.scoring.metrics
+        return standard_metrics(self.catalog) if chosen is None else chosen
+
+
+def standard_metrics(catalog: Catalog) -> tuple[str, ...]:
+    """Return the metrics that the catalog marks as standard, in their order: what is measured where none are named."""
+    standard = [entry for entry in catalog.of_kind("metric") if trait(entry.component, "standard")]
+    return tuple(entry.name for entry in sorted(standard, key=lambda entry: trait(entry.component, "standard")))
 
 
 def core_incompatibility(cell: Cell) -> str | None:
