@@ -276,6 +276,43 @@ class Extractor(Component, Protocol):
         """Return the network. Raises ValueError where weights are missing, of the wrong hash or shape."""
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a trainer is given for one training.
+
+    ``dataset`` has its files under ``root``. What the trainer writes into ``folder`` is called after ``name``, which is
+    to be the extractor's; ``command`` is what repeats the training, for the card. ``tell(share, words)`` is called now
+    and then with the share of the work that is done, in [0, 1], and what there is to say of it.
+    """
+
+    name: str
+    dataset: Dataset
+    root: Path
+    folder: Path
+    device: torch.device
+    seed: int
+    command: str
+    tell: Callable[[float, str], None]
+
+
+class Trainer(Component, Protocol):
+    """A way to make an extractor out of labelled data, for ``ganbench extractor train``.
+
+    A plugin with a trainer also offers, as extractors, what it has left in `ganbench.folders.extractors_folder`; one
+    that cannot be used says why in its ``available()``.
+    """
+
+    def train(self, lesson: Lesson) -> Mapping[str, Any]:
+        """Train, judge on samples that were not seen, write ``<name>.json`` and the rest, and return that card.
+
+        The card is JSON and has at least ``test: {images, accuracy}``; ``notes``, a list of sentences for who asked.
+
+        Raises:
+            ValueError: these data cannot be learned from; nothing was written.
+            ArithmeticError: the training diverged; nothing was written.
+        """
+
+
 class Synthesis(Protocol):
     """A generator and an extractor as one smooth function, for metrics that move through the latent space."""
 
@@ -434,6 +471,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             Kind("optimizer", "optimizers", ("build",)),
             Kind("dataset", "datasets", ("spec", "load")),
             Kind("extractor", "extractors", ("accepts", "available", "load")),
+            Kind("trainer", "trainers", ("train",)),
             Kind("metric", "metrics", ("compute",)),
             Kind("baseline", "baselines", ("fit",)),
         )

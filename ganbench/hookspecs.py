@@ -60,6 +60,11 @@ def extractors() -> Sequence[type]:
 
 
 @hookspec
+def trainers() -> Sequence[type]:
+    """Return `Trainer` classes: ways to make an extractor out of labelled data."""
+
+
+@hookspec
 def metrics() -> Sequence[type]:
     """Return `Metric` classes: functions of generated and real features."""
 

@@ -15,6 +15,7 @@ from ganbench.testing.networks import check_architecture
 from ganbench.testing.phases import check_augmentation, check_loss, check_regularizer
 from ganbench.testing.rehearsal import Scene
 from ganbench.testing.samples import check_baseline, check_dataset, check_extractor, check_metric
+from ganbench.testing.trainers import check_trainer
 from ganbench.testing.weights import check_constraint, check_optimizer
 from ganbench.values import DataSpec
 
@@ -31,6 +32,7 @@ _CHECKS: Mapping[str, Callable[[Any, Scene], None]] = MappingProxyType(
         "dataset": check_dataset,
         "extractor": check_extractor,
         "metric": check_metric,
+        "trainer": check_trainer,
         "baseline": check_baseline,
     }
 )

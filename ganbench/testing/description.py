@@ -16,7 +16,8 @@ from ganbench.testing.fault import ComponentFault, blaming, require
 from ganbench.values import DataSpec
 
 _GUESSES = (
-    *("architecture", "regularizer", "constraint", "optimizer", "dataset", "extractor", "metric", "baseline"),
+    *("architecture", "regularizer", "constraint", "optimizer", "dataset"),
+    *("extractor", "trainer", "metric", "baseline"),
     *("loss", "augmentation"),  # last, as their methods are called like those of others
 )
 
