@@ -22,16 +22,20 @@ def markdown(table: Table) -> str:
 def _markdown_block(block: Block) -> str:
     header = [text.markdown(name) for name in block.header]
     body = [[_markdown_entry(entry) for entry in row] for row in block.rows]
-    widths = [max(3, *(text.width(row[i]) for row in (header, *body))) for i in range(len(header))]
-    right = [_numeric(block.rows, index) for index in range(len(header))]
-    rule = [f"{'-' * (size - 1)}:" if flush else "-" * size for size, flush in zip(widths, right, strict=True)]
-    lines = [_padded(row, widths, right) for row in (header, rule, *body)]
+    lines = padded(header, body, [_numeric(block.rows, index) for index in range(len(header))])
     notes = [f"- {text.markdown(note)}" for note in block.notes]
     return "\n".join([f"**{text.markdown(block.title)}**", "", *lines, *([""] if notes else []), *notes])
 
 
 def _markdown_entry(entry: Entry) -> str:
     return f"**{text.markdown(entry.text)}**" if entry.bold else text.markdown(entry.text)
+
+
+def padded(header: Sequence[str], body: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
+    """Return the lines of a Markdown table whose cells are padded, those of the columns ``right`` on their left."""
+    widths = [max(3, *(text.width(row[i]) for row in (header, *body))) for i in range(len(header))]
+    rule = [f"{'-' * (size - 1)}:" if flush else "-" * size for size, flush in zip(widths, right, strict=True)]
+    return [_padded(row, widths, right) for row in (header, rule, *body)]
 
 
 def _padded(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
