@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -19,6 +22,7 @@ from ganbench_zoo.members import Source
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 64_000_000
+STEP = 8  # images that a thread decodes before it asks for more: few enough to share out a batch
 GREY = frozenset({"1", "L"})
 ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 COLOUR = frozenset({"RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"})
@@ -32,55 +36,86 @@ BROKEN = (
     Image.DecompressionBombWarning,
 )
 
+Mode = Literal["grey", "colour", "transparent"]
 
-def dimensions(source: Source, name: str) -> tuple[int, int]:
-    """Return (height, width) from the header of an image. Raises ValueError where it is none or too large."""
+
+@dataclass(frozen=True)
+class Header:
+    """What an image says of itself before its pixels are decoded."""
+
+    height: int
+    width: int
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Reads the images of one set: all to ``shape`` (C, H, W), cropped and resized to ``size`` a side unless None.
+
+    Where ``mode`` is given, images of another one are refused, not converted. ``first`` is the image from which shape
+    and mode were taken, for messages.
+    """
+
+    source: Source
+    shape: tuple[int, int, int]
+    first: str
+    size: int | None = None
+    mode: Mode | None = None
+
+    def __call__(self, name: str) -> np.ndarray:
+        """Return one image as uint8 (C, H, W).
+
+        Raises:
+            ValueError: the file is truncated, too large, no image, has not 8 bits a channel, or is unlike the first.
+        """
+        with _open(self.source, name) as image:
+            mode = _mode(self.source, name, image)
+            if self.mode is not None and mode != self.mode:
+                raise ValueError(
+                    f"{self.source.path} mixes modes: {self.first} is {self.mode}, {name} is {mode}; "
+                    f"convert them, or name the set as image_folder(path=..., channels={self.shape[0]}), which converts"
+                )
+            try:
+                image.load()
+                picture = _convert(image, self.shape[0])
+            except BROKEN as error:
+                raise ValueError(f"{name} in {self.source.path} cannot be decoded: {error}") from error
+        pixels = np.asarray(_resize(picture, self.size), dtype=np.uint8)
+        pixels = pixels[None] if self.shape[0] == 1 else pixels.transpose(2, 0, 1)
+        if pixels.shape != self.shape:
+            raise ValueError(
+                f"{self.source.path} mixes sizes: {self.first} is {_sides(self.shape)}, {name} is "
+                f"{_sides(pixels.shape)}; set size, as in image_folder(path=..., size=64), to crop and resize all"
+            )
+        return pixels
+
+
+def look(source: Source, name: str) -> Header:
+    """Return what the header of an image says. Raises ValueError for no image, too large a one, or not 8 bits."""
     with _open(source, name) as image:
-        return image.height, image.width
+        return Header(image.height, image.width, _mode(source, name, image))
 
 
-def decode(source: Source, name: str, *, size: int | None, channels: int) -> np.ndarray:
-    """Return one image as uint8 (channels, height, width), cropped and resized to ``size`` a side unless None.
+def threads() -> ThreadPoolExecutor:
+    """Return as many threads as there are cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ThreadPoolExecutor(cores, thread_name_prefix="decode")
+
+
+def decode_all(decoder: Decoder, names: Sequence[str], pool: ThreadPoolExecutor) -> np.ndarray:
+    """Return all images as uint8 (N, *shape), decoded by the threads of ``pool``.
 
     Raises:
-        ValueError: the file is truncated, too large, no image, or of a mode that has no 8 bits a channel.
+        ValueError: one cannot be decoded, or is unlike the first; the message names it.
     """
-    with _open(source, name) as image:
-        try:
-            image.load()
-            picture = _convert(image, channels)
-        except BROKEN as error:
-            raise ValueError(f"image_folder: {name} in {source.path} cannot be decoded: {error}") from error
-    if picture is None:
-        raise ValueError(f"image_folder: {name} in {source.path} has mode {image.mode}; convert it to 8 bits a channel")
-    pixels = np.asarray(_resize(picture, size), dtype=np.uint8)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def decode_all(source: Source, names: list[str], *, shape: tuple[int, int, int], size: int | None) -> np.ndarray:
-    """Return all images as uint8 (N, *shape), decoded by as many threads as there are cores.
-
-    Raises:
-        ValueError: one cannot be decoded, or has another size than the first; the message names both.
-    """
-    out = np.empty((len(names), *shape), dtype=np.uint8)
+    out = np.empty((len(names), *decoder.shape), dtype=np.uint8)
 
     def fill(start: int) -> None:
-        for index in range(start, min(start + 256, len(names))):
-            pixels = decode(source, names[index], size=size, channels=shape[0])
-            if pixels.shape != shape:
-                raise ValueError(
-                    f"image_folder: {source.path} mixes sizes: {names[0]} is {_sides(shape)}, "
-                    f"{names[index]} is {_sides(pixels.shape)}; set size to crop and resize all"
-                )
-            out[index] = pixels
+        for index in range(start, min(start + STEP, len(names))):
+            out[index] = decoder(names[index])
 
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        for _ in pool.map(fill, range(0, len(names), 256)):
-            pass
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for _ in pool.map(fill, range(0, len(names), STEP)):
+        pass
     return out
 
 
@@ -89,25 +124,45 @@ def _open(source: Source, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(source.read(name)), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(f"image_folder: {name} in {source.path} has too many pixels: {error}") from error
+        raise ValueError(f"{name} in {source.path} has too many pixels: {error}") from error
     except (OSError, SyntaxError, EOFError) as error:
-        raise ValueError(f"image_folder: {name} in {source.path} is no image of a known format") from error
+        raise ValueError(f"{name} in {source.path} is no image of a known format") from error
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(
-            f"image_folder: {name} in {source.path} has {image.width}x{image.height} pixels; "
+            f"{name} in {source.path} has {image.width}x{image.height} pixels; "
             f"at most {MAX_PIXELS // 10**6} megapixels are allowed"
         )
     return image
 
 
-def _convert(image: Image.Image, channels: int) -> Image.Image | None:
-    """Return the image as "L" or "RGB", or None for a mode without 8 bits a channel."""
+def _mode(source: Source, name: str, image: Image.Image) -> Mode:
+    """Return what kind of colours an image has. Raises ValueError for one without 8 bits a channel."""
+    depth = image.mode if image.mode not in GREY | ALPHA | COLOUR | {"P"} else _deep(image)
+    if depth:
+        raise ValueError(f"{name} in {source.path} has mode {depth}; convert it to 8 bits a channel")
+    if image.mode in ALPHA or "transparency" in image.info:
+        return "transparent"
+    return "grey" if image.mode in GREY else "colour"
+
+
+def _deep(image: Image.Image) -> str | None:
+    """Name the raw mode of 16-bit colours, of which Pillow would drop the lower half without a word; else None."""
+    for tile in image.tile:
+        parts = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        raw = next((str(part) for part in parts if isinstance(part, str) and ";16" in part), None)
+        if raw:
+            return raw
+        if tile[0] == "ppm" and any(isinstance(part, int) and part > 255 for part in parts):
+            return f"{image.mode} with values up to {max(part for part in parts if isinstance(part, int))}"
+    return None
+
+
+def _convert(image: Image.Image, channels: int) -> Image.Image:
+    """Return the image as "L" or "RGB"."""
     if image.mode == "P" or image.mode in ALPHA or (image.mode in GREY | {"RGB"} and "transparency" in image.info):
         coloured = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, coloured).convert("RGB")
-    elif image.mode not in GREY | COLOUR:
-        return None
     if image.mode in GREY and channels == 1:
         return image.convert("L")
     rgb = image.convert("RGB")

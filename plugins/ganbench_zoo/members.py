@@ -46,10 +46,10 @@ class FolderSource:
         path = self.path / name
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
-                raise ValueError(f"image_folder: {path} is larger than the {MAX_FILE_BYTES:,} bytes that are allowed")
+                raise ValueError(f"{path} is larger than the {MAX_FILE_BYTES:,} bytes that are allowed")
             return path.read_bytes()
         except OSError as error:
-            raise ValueError(f"image_folder: {path} cannot be read ({error.strerror})") from error
+            raise ValueError(f"{path} cannot be read ({error.strerror})") from error
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over name, size and content hash of every image file."""
@@ -72,7 +72,7 @@ class ZipSource:
         try:
             return self.archive.read(name)
         except DAMAGED as error:
-            raise ValueError(f"image_folder: {name} in {self.path} cannot be read ({error})") from error
+            raise ValueError(f"{name} in {self.path} cannot be read ({error})") from error
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over name, size and CRC-32 of every image file, as the archive declares them."""
@@ -81,6 +81,12 @@ class ZipSource:
             info = self.archive.getinfo(name)
             total.update(f"{name}\0{info.file_size}\0{info.CRC:08x}\n".encode())
         return total.hexdigest()
+
+
+def resolve(path: str, root: Path) -> Path:
+    """Return ``path`` from the working directory if it exists there, else from the data root."""
+    given = Path(path).expanduser()
+    return given if given.is_absolute() or given.exists() else root / given
 
 
 def open_source(path: Path) -> Source:
@@ -95,11 +101,11 @@ def open_source(path: Path) -> Source:
         source = _open_zip(path)
     else:
         raise ValueError(
-            f"image_folder: {path} does not exist; path must name a folder or a zip archive "
-            "(where it is relative: below the working directory, else below the data folder)"
+            f"{path} does not exist; name a folder or a zip archive of images "
+            "(where the path is relative: below the working directory, else below the data folder)"
         )
     if not source.names:
-        raise ValueError(f"image_folder: {path} holds no images; known are files named {', '.join(sorted(SUFFIXES))}")
+        raise ValueError(f"{path} holds no images; known are files named {', '.join(sorted(SUFFIXES))}")
     return source
 
 
@@ -112,7 +118,7 @@ def _walk(root: Path) -> Iterator[str]:
             with os.scandir(folder) as found:
                 children = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            raise ValueError(f"image_folder: {folder} cannot be listed ({error.strerror})") from error
+            raise ValueError(f"{folder} cannot be listed ({error.strerror})") from error
         entries += len(children)
         _limit(root, entries)
         for child in children:
@@ -130,23 +136,23 @@ def _walk(root: Path) -> Iterator[str]:
 def _check_link(path: Path, root: Path) -> None:
     target = path.resolve()
     if not target.is_relative_to(root):
-        raise ValueError(f"image_folder: {path} is a link to {target}, outside {root}; links must stay inside")
+        raise ValueError(f"{path} is a link to {target}, outside {root}; links must stay inside")
     if not target.exists():
-        raise ValueError(f"image_folder: {path} is a link to {target}, which does not exist")
+        raise ValueError(f"{path} is a link to {target}, which does not exist")
     if target.is_dir():
-        raise ValueError(f"image_folder: {path} is a link to a folder; only links to files are followed")
+        raise ValueError(f"{path} is a link to a folder; only links to files are followed")
 
 
 def _limit(path: Path, entries: int) -> None:
     if entries > MAX_ENTRIES:
-        raise ValueError(f"image_folder: {path} has {entries:,} entries or more; at most {MAX_ENTRIES:,} are allowed")
+        raise ValueError(f"{path} has {entries:,} entries or more; at most {MAX_ENTRIES:,} are allowed")
 
 
 def _open_zip(path: Path) -> ZipSource:
     try:
         archive = zipfile.ZipFile(path)
     except DAMAGED as error:
-        raise ValueError(f"image_folder: {path} is neither a folder nor a readable zip archive ({error})") from error
+        raise ValueError(f"{path} is neither a folder nor a readable zip archive ({error})") from error
     try:
         names = _zip_names(path, archive.infolist())
     except ValueError:
@@ -167,12 +173,10 @@ def _zip_names(path: Path, infos: list[zipfile.ZipInfo]) -> tuple[str, ...]:
             continue
         if PurePosixPath(info.filename).suffix.lower() in SUFFIXES:
             if info.filename in names:
-                raise ValueError(f"image_folder: {path} holds {info.filename} twice")
+                raise ValueError(f"{path} holds {info.filename} twice")
             names.add(info.filename)
     if total > MAX_ARCHIVE_BYTES:
-        raise ValueError(
-            f"image_folder: {path} declares {total:,} bytes unpacked; at most {MAX_ARCHIVE_BYTES:,} are allowed"
-        )
+        raise ValueError(f"{path} declares {total:,} bytes unpacked; at most {MAX_ARCHIVE_BYTES:,} are allowed")
     return tuple(sorted(names))
 
 
@@ -181,13 +185,12 @@ def _check_member(path: Path, info: zipfile.ZipInfo) -> None:
     name = info.orig_filename
     parts = name.replace("\\", "/").split("/")
     if name.startswith(("/", "\\")) or ".." in parts or "\\" in name or "\0" in name or ":" in parts[0]:
-        raise ValueError(f"image_folder: {path} holds {name!r}; absolute names, '..' and backslashes are refused")
+        raise ValueError(f"{path} holds {name!r}; absolute names, '..' and backslashes are refused")
     if stat.S_ISLNK(info.external_attr >> 16):
-        raise ValueError(f"image_folder: {path} holds {name!r}, a link; links in archives are refused")
+        raise ValueError(f"{path} holds {name!r}, a link; links in archives are refused")
     if info.flag_bits & 1:
-        raise ValueError(f"image_folder: {path} holds {name!r} encrypted; unpack it first")
+        raise ValueError(f"{path} holds {name!r} encrypted; unpack it first")
     if info.file_size > MAX_FILE_BYTES:
         raise ValueError(
-            f"image_folder: {path} declares {info.file_size:,} bytes for {name!r}; "
-            f"at most {MAX_FILE_BYTES:,} a file are allowed"
+            f"{path} declares {info.file_size:,} bytes for {name!r}; at most {MAX_FILE_BYTES:,} a file are allowed"
         )

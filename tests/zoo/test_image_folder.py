@@ -43,7 +43,7 @@ def write_zip(path: Path, files: dict[str, bytes], compression=zipfile.ZIP_STORE
 def refused(message, tmp_path, folder=None, split="train", **fields):
     with pytest.raises(ValueError, match=message) as caught:
         ImageFolder(path=folder or str(tmp_path), **fields).load(tmp_path, split)
-    assert str(caught.value).startswith("image_folder")
+    assert str(folder or tmp_path) in str(caught.value) or "image_folder" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

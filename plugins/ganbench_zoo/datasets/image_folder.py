@@ -3,26 +3,30 @@
 Layout: if a top-level folder is called train, val or test, all of them must be, and they are the splits; otherwise 20 %
 of the images (at least one), ranked by the SHA-256 of ``image_folder:<name>``, are held out as "test" and the rest is
 "train". The next level are the classes, in alphabetical order; deeper folders belong to their class. Images without a
-class folder make a set without labels. One folder around all of it is passed over.
+class folder make a set without labels. One folder around all of it is passed over. The split "all" holds every image.
 
 Differs: sizes must agree unless ``size`` is set; then each image is cropped to its centred square and resized. How, and
-how modes are converted, stands in `ganbench_zoo.decode`; what is refused, in `ganbench_zoo.members`.
+how modes are converted, stands in `ganbench_zoo.decode`; what is refused, in `ganbench_zoo.members`. A set that is
+named by its path alone (`OpenedFolder`) is taken as it lies, and images of mixed modes are refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 import ganbench
 from ganbench import Images, ImageSpec
-from ganbench_zoo.decode import decode_all, dimensions
-from ganbench_zoo.members import Source, open_source
+from ganbench.values import Stream
+from ganbench_zoo.decode import Decoder, look
+from ganbench_zoo.members import Source, open_source, resolve
 from ganbench_zoo.memory import available_bytes
+from ganbench_zoo.rows import ImageRows, held
 from ganbench_zoo.splits import ranked, require
 
 SPLITS = ("train", "val", "test")
@@ -34,6 +38,14 @@ class Layout:
 
     splits: dict[str, list[tuple[str, str | None]]]
     classes: tuple[str, ...]
+
+    def everything(self) -> list[tuple[str, str | None]]:
+        """Return the images of all splits, sorted by name."""
+        return sorted((image for images in self.splits.values() for image in images), key=lambda image: image[0])
+
+    def first(self, source: Source) -> str:
+        """Return the image that gives the size of all."""
+        return self.splits["train"][0][0] if "train" in self.splits else source.names[0]
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,19 @@ class ImageFolder:
         if self.channels not in {1, 3}:
             raise ValueError(f"image_folder: channels is {self.channels!r}, neither 1 nor 3")
 
+    @classmethod
+    def opening(cls, path: Path) -> OpenedFolder | None:
+        """Open a folder or a .zip of images, as they lie.
+
+        Raises:
+            ValueError: there is no image, or something that must not be trusted.
+        """
+        if not path.is_dir() and path.suffix.lower() != ".zip":
+            return None
+        source = open_source(path)
+        header = look(source, source.names[0])
+        return OpenedFolder(path=str(path), channels=1 if header.mode == "grey" else 3)
+
     def spec(self, root: Path) -> ImageSpec:
         """Return (channels, size, size), or the height and width of the first image, and the number of classes."""
         return self._spec(*self._read(root))
@@ -70,26 +95,62 @@ class ImageFolder:
         Raises:
             ValueError: there is no such split; the set is empty, of mixed sizes, broken, or too large for memory.
         """
-        source, layout = self._read(root)
-        require(split, tuple(layout.splits), f"{self.name}({source.path})")
-        images, spec = layout.splits[split], self._spec(source, layout)
-        _check_memory(source, len(images) * spec.shape[0] * spec.shape[1] * spec.shape[2])
-        pixels = decode_all(source, [name for name, _ in images], shape=spec.shape, size=self.size)
-        labels = torch.tensor([layout.classes.index(kind) for _, kind in images]) if layout.classes else None
-        return Images(torch.from_numpy(pixels), labels)
+        rows, labels = self._rows(root, split)
+        _check_memory(rows)
+        return Images(rows[torch.arange(len(rows))], labels)
+
+    def stream(self, root: Path, split: str) -> Stream:
+        """Return one split whose images are decoded as they are asked for; a small one is decoded at once.
+
+        Raises:
+            ValueError: there is no such split; the set is empty or broken.
+        """
+        rows, labels = self._rows(root, split)
+        return Stream(held(rows), labels)
 
     def fingerprint(self, root: Path) -> str:
         """Return the SHA-256 of the images: over names, sizes and CRC-32 (zip) or content hashes (folder)."""
         return self._read(root)[0].fingerprint()
 
     def _read(self, root: Path) -> tuple[Source, Layout]:
-        source = open_source(_resolve(self.path, root))
+        source = open_source(resolve(self.path, root))
         return source, arrange(source)
 
+    def _rows(self, root: Path, split: str) -> tuple[ImageRows, Tensor | None]:
+        source, layout = self._read(root)
+        require(split, (*layout.splits, "all"), str(source.path))
+        images = layout.everything() if split == "all" else layout.splits[split]
+        rows = ImageRows(self._decoder(source, layout), [name for name, _ in images])
+        if not layout.classes:
+            return rows, None
+        index = {kind: number for number, kind in enumerate(layout.classes)}
+        return rows, torch.tensor([index[kind] for _, kind in images if kind is not None])
+
+    def _decoder(self, source: Source, layout: Layout) -> Decoder:
+        return Decoder(source, self._spec(source, layout).shape, layout.first(source), self.size)
+
     def _spec(self, source: Source, layout: Layout) -> ImageSpec:
-        first = layout.splits["train"][0][0] if "train" in layout.splits else source.names[0]
-        height, width = (self.size, self.size) if self.size else dimensions(source, first)
+        height = width = self.size
+        if height is None or width is None:
+            header = look(source, layout.first(source))
+            height, width = header.height, header.width
         return ImageSpec((self.channels, height, width), classes=len(layout.classes) or None)
+
+
+@dataclass(frozen=True)
+class OpenedFolder(ImageFolder):
+    """Images as they lie at ``path``: all of the first one's mode and size, labels only where each has a class."""
+
+    def _read(self, root: Path) -> tuple[Source, Layout]:
+        source = open_source(resolve(self.path, root))
+        try:
+            return source, arrange(source)
+        except ValueError:  # folders that mean nothing to us are no fault of the images
+            return source, Layout({"all": [(name, None) for name in source.names]}, ())
+
+    def _decoder(self, source: Source, layout: Layout) -> Decoder:
+        decoder = super()._decoder(source, layout)
+        return replace(decoder, mode=look(source, decoder.first).mode)
 
 
 def arrange(source: Source) -> Layout:
@@ -103,7 +164,7 @@ def arrange(source: Source) -> Layout:
     if any(path[0] in SPLITS for path in paths if len(path) > 1):
         stray = next((name for name, path in named.items() if path[0] not in SPLITS or len(path) == 1), None)
         if stray:
-            raise ValueError(f"image_folder: {source.path} has splits, but {stray} lies in none of {', '.join(SPLITS)}")
+            raise ValueError(f"{source.path} has splits, but {stray} lies in none of {', '.join(SPLITS)}")
         groups = {split: [name for name, path in named.items() if path[0] == split] for split in SPLITS}
         named = {name: path[1:] for name, path in named.items()}
     else:
@@ -134,26 +195,20 @@ def _classes(
         return ()
     loose = next((name for name, kind in kinds.items() if kind is None), None)
     if loose:
-        raise ValueError(f"image_folder: {source.path} has classes, but {loose} lies in no class folder")
+        raise ValueError(f"{source.path} has classes, but {loose} lies in no class folder")
     known = {kind for _, kind in splits.get("train", ())} or set(kinds.values())
     for name, kind in kinds.items():
         if kind not in known:
-            raise ValueError(f"image_folder: {source.path} has no training images of the class of {name}")
+            raise ValueError(f"{source.path} has no training images of the class of {name}")
     return tuple(sorted(kind for kind in known if kind is not None))
 
 
-def _resolve(path: str, root: Path) -> Path:
-    """Return ``path`` from the working directory if it exists there, else from the data root."""
-    given = Path(path).expanduser()
-    return given if given.is_absolute() or given.exists() else root / given
-
-
-def _check_memory(source: Source, needed: int) -> None:
+def _check_memory(rows: ImageRows) -> None:
     """Refuse a split that would take more than half of the memory that is available."""
     available = available_bytes()
-    if available is not None and needed > available / 2:
+    if available is not None and rows.nbytes > available / 2:
         raise ValueError(
-            f"image_folder: {source.path} needs {needed / 2**30:.1f} GiB decoded, more than half of the "
+            f"{rows.decoder.source.path} needs {rows.nbytes / 2**30:.1f} GiB decoded, more than half of the "
             f"{available / 2**30:.1f} GiB of memory available; set a smaller size or use fewer images"
         )
 
