@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ganbench.cli import info, plugins, run, sample, show, suites, table
+from ganbench.cli import extractor, info, ladder, plugins, run, sample, show, suites, table
 from ganbench.errors import GanbenchError
 
 
@@ -68,6 +68,8 @@ for _verb in (
     show.command,
     suites.command,
     suites.suite,
+    extractor.extractor,
+    ladder.command,
     info.command,
 ):
     main.add_command(_verb)

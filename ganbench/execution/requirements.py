@@ -9,7 +9,7 @@ from typing import Any
 
 from ganbench.catalog import Catalog
 from ganbench.components import Extractor, Metric, Truth, trait
-from ganbench.errors import DatasetError, ExtractorUnavailable
+from ganbench.errors import DatasetError, ExtractorUnavailable, SuiteError
 from ganbench.scoring.provenance import resolve_metric
 from ganbench.suite.assemble import component
 from ganbench.suite.parameters import instantiate
@@ -58,6 +58,19 @@ def find_metric(catalog: Catalog, text: str) -> Metric:
     metric, implied = resolve_metric(term.name, [entry.component for entry in catalog.of_kind("metric")])
     found: Metric = instantiate(catalog.find("metric", metric.name), implied | term.parameters)
     return found
+
+
+def find_component(catalog: Catalog, kind: str, text: str) -> Any:
+    """Return the component of ``kind`` that ``text`` asks for: its name, perhaps with parameters.
+
+    Raises:
+        UnknownComponent: there is none of that name.
+        SuiteError: the text is no single component, or its parameters are wrong.
+    """
+    term = parse_term(text)
+    if term.extras:
+        raise SuiteError(f"cannot read {text!r} as one {kind}; nothing can be added with + here")
+    return instantiate(catalog.find(kind, term.name), term.parameters)
 
 
 def usable_extractor(catalog: Catalog, described: Mapping[str, Any], splits: Splits) -> Extractor:

@@ -1,8 +1,8 @@
 """A classifier of MNIST as a feature space, in place of Inception; no publication.
 
-Trained by ``python -m ganbench_zoo.classifier_training mnist`` on the split "extractor" of `mnist` (20,000 of the
-60,000 training images), so on nothing that a GAN is trained on (unless ``mnist(disjoint=False)``) or compared with.
-Features and logits are defined in `ganbench_zoo.classifier`; the card beside the weights states accuracy and SHA-256.
+Trained by `ganbench_zoo.trainers.classifier` on the split "extractor" of `mnist` (20,000 of the 60,000 training
+images), so on nothing that a GAN is trained on (unless ``mnist(disjoint=False)``) or compared with. Features and logits
+are defined in `ganbench_zoo.classifier`; the card beside the weights states command, accuracy and SHA-256.
 
 Differs: from the Inception features of FID in everything; distances are named fd/mnist_cnn, never fid. Of 32x32 images
 the inner 28x28 are read, which undoes the padding of ``mnist(size=32)``.
@@ -14,31 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
 import ganbench
-from ganbench import DataSpec
-from ganbench_zoo.classifier import ClassifierNetwork, Plan, load_classifier, missing, refusal
+from ganbench_zoo.classifier import ClassifierExtractor, Plan
 
 
 @dataclass(frozen=True)
-class MnistCnn:
+class MnistCnn(ClassifierExtractor):
     """Features of width 128 and ten logits of a small classifier of MNIST, for one channel of 28x28 or 32x32."""
 
     name: ClassVar[str] = "mnist_cnn"
     paper: ClassVar[str] = "trained by ganbench on LeCun et al. 1998; see its card"
     domains: ClassVar[frozenset[str] | None] = frozenset({"mnist"})
-    plan: ClassVar[Plan] = Plan(size=28, channels=(16, 32, 48, 64, 96), strides=(1, 2, 1, 2, 2), width=128, classes=10)
-
-    def accepts(self, data: DataSpec) -> str | None:
-        return refusal(self.name, data, (28, 32))
-
-    def available(self) -> str | None:
-        return missing(self.name)
-
-    def load(self, device: torch.device) -> ClassifierNetwork:
-        """Return the network. Raises ValueError where its weights are missing or of another SHA-256."""
-        return load_classifier(self.name, self.plan, device)
+    plan: ClassVar[Plan] = Plan((1, 28, 28), (16, 32, 48, 64, 96), strides=(1, 2, 1, 2, 2), width=128, classes=10)
+    sizes: ClassVar[tuple[tuple[int, int], ...]] = ((32, 32),)
 
 
 @ganbench.hookimpl

@@ -1,0 +1,1 @@
+"""Ways to make an extractor out of labelled data."""
