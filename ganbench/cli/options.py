@@ -45,3 +45,12 @@ def catalog_from(paths: Sequence[Path]) -> Catalog:
     from ganbench.catalog import load_catalog
 
     return load_catalog(paths)
+
+
+def mention_faults(catalog: Catalog, plugins: Sequence[Path]) -> None:
+    """Say on stderr that plugins have faults, and what shows them."""
+    if catalog.faults:
+        count = len(catalog.faults)
+        what = "a plugin has a fault" if count == 1 else f"plugins have {count} faults"
+        verb = " ".join(["ganbench plugins", *(f"--plugins {path}" for path in plugins)])
+        click.echo(f"note: {what}; '{verb}' says which", err=True)

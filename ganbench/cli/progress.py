@@ -1,16 +1,61 @@
-"""Progress on stderr: a bar for the suite and one for each run in hand; plain lines where stderr is no terminal."""
+"""Progress on stderr: bars, and for the runs of a suite plain lines where stderr is no terminal."""
 
 from __future__ import annotations
 
+import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
     from ganbench.execution.job import Progress, Result
+
+
+PATIENCE = 2.0  # seconds without a bar
+
+
+class Passes:
+    """Bars of passes over sets of samples; a context manager. Quiet where all is done soon, or without a terminal."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._bars: RichProgress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Passes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def tell(self, part: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` samples of ``part`` have been looked at."""
+        if self._bars is None:
+            if time.monotonic() - self._started < PATIENCE or not sys.stderr.isatty():
+                return
+            self._bars = self._shown()
+        if part not in self._tasks:
+            self._tasks[part] = self._bars.add_task(part, total=total)
+        self._bars.update(self._tasks[part], completed=done, total=total)
+
+    @staticmethod
+    def _shown() -> RichProgress:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn())
+        bars = RichProgress(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True), transient=True)
+        bars.start()
+        return bars
 
 
 class Bars:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganbench.cli.options import catalog_from, json_option, plugins_option
+from ganbench.cli.options import catalog_from, json_option, mention_faults, plugins_option
 
 if TYPE_CHECKING:
-    from ganbench.catalog import Catalog
     from ganbench.execution.job import Result
     from ganbench.execution.session import Choices, Session
     from ganbench.suite.source import Flags
@@ -68,7 +67,7 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
     if as_json and not given["dry_run"]:
         raise click.UsageError("--json wants --dry-run; 'ganbench table --format json' prints results")
     catalog = catalog_from(plugins)
-    _mention_faults(catalog, plugins)
+    mention_faults(catalog, plugins)
     request = read_request(suite, _flags(given), catalog)
     choices = Choices(
         results=given["results"] / request.suite.name,
@@ -108,14 +107,6 @@ def _flags(given: dict[str, Any]) -> Flags:
 
 def _whole(unit: str, amount: float) -> float:
     return int(amount) if unit != "seconds" and amount.is_integer() else amount
-
-
-def _mention_faults(catalog: Catalog, plugins: tuple[Path, ...]) -> None:
-    if catalog.faults:
-        count = len(catalog.faults)
-        what = "a plugin has a fault" if count == 1 else f"plugins have {count} faults"
-        verb = " ".join(["ganbench plugins", *(f"--plugins {path}" for path in plugins)])
-        click.echo(f"note: {what}; '{verb}' says which", err=True)
 
 
 def _announce(session: Session, choices: Choices) -> None:
