@@ -63,6 +63,7 @@ def _one_line(error: BaseException | str) -> str:
 for _verb in (
     run.command,
     table.command,
+    score.command,
     sample.command,
     plugins.command,
     show.command,
