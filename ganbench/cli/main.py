@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ganbench.cli import extractor, info, ladder, plugins, run, sample, show, suites, table
+from ganbench.cli import extractor, info, ladder, plugins, run, sample, score, show, suites, table
 from ganbench.errors import GanbenchError
 
 
