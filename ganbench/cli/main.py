@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ganbench.cli import extractor, info, ladder, plugins, run, sample, score, show, suites, table
+from ganbench.cli import cache, extractor, info, ladder, plugins, run, sample, score, show, suites, table
 from ganbench.errors import GanbenchError
 
 
@@ -70,6 +70,7 @@ for _verb in (
     suites.command,
     suites.suite,
     extractor.extractor,
+    cache.cache,
     ladder.command,
     info.command,
 ):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,16 @@ from ganbench.folders import cache_folder
 from ganbench.identity import canonical, digest
 from ganbench.values import FeatureStore, Rows
 
-FORMAT = "1"
-_FIELDS = ("mean", "covariance", "features", "logits", "labels", "modes", "deviations")
+FORMAT = 2
+"""Raised when what a file holds changes its meaning: files of an older format are computed anew."""
+_ROWS = {
+    "features": torch.float32,
+    "logits": torch.float32,
+    "labels": torch.int64,
+    "modes": torch.int64,
+    "deviations": torch.float64,
+}
+_FIELDS = ("mean", "covariance", *_ROWS)
 
 
 def content_hash(stored: Tensor | Rows) -> str:
@@ -34,6 +44,19 @@ def content_hash(stored: Tensor | Rows) -> str:
     sha = hashlib.sha256(head)
     sha.update(stored.flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself: its key, what it was called when it was written, the rows seen, what is held."""
+
+    format: int
+    key: Mapping[str, Any]
+    label: str
+    count: int
+    nonfinite: int
+    sha256: str
+    held: tuple[str, ...]
 
 
 class ReferenceCache:
@@ -50,8 +73,10 @@ class ReferenceCache:
         """Return the file that holds, or would hold, the store of ``key``."""
         return self.folder / f"{digest(key)}.safetensors"
 
-    def get(self, key: Mapping[str, Any], compute: Callable[[], FeatureStore]) -> FeatureStore:
+    def get(self, key: Mapping[str, Any], compute: Callable[[], FeatureStore], label: str = "") -> FeatureStore:
         """Return the store of ``key`` (anything that JSON can hold), from the folder or from ``compute``.
+
+        ``label`` is what ``ganbench cache list`` calls it; no part of its identity.
 
         Raises:
             GanbenchError: the file was truncated, changed, or belongs to another key.
@@ -62,13 +87,13 @@ class ReferenceCache:
                 return found
             store = compute()
             try:
-                self.save(key, store)
-            except OSError:  # a full or read-only disk costs time, not the score
+                self.save(key, store, label)
+            except (OSError, SafetensorError):  # a full or read-only disk costs time, not the score
                 return store
             return store
 
     def load(self, key: Mapping[str, Any]) -> FeatureStore | None:
-        """Return the store of ``key``, or None where the folder has none.
+        """Return the store of ``key``, or None where the folder has none, or one of an older format.
 
         Raises:
             GanbenchError: the file was truncated, changed, or belongs to another key.
@@ -76,36 +101,29 @@ class ReferenceCache:
         path = self.path(key)
         if not path.exists():
             return None
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        except (SafetensorError, OSError) as error:
-            raise _refused(path, f"it cannot be read ({error})") from error
-        if metadata.get("format") != FORMAT or metadata.get("key") != canonical(key).decode():
-            raise _refused(path, "it was written for something else than its name says")
-        if metadata.get("sha256") != _checksum(tensors):
-            raise _refused(path, "its checksum does not match its values")
-        store = _store(metadata, tensors)
-        reason = _unsound(store)
-        if reason:
-            raise _refused(path, reason)
-        return store
+        header = read_header(path)
+        if header.format < FORMAT:
+            return None
+        if canonical(header.key) != canonical(key):
+            raise refused(path, "it was written for something else than its name says")
+        return read_store(path, header)
 
-    def save(self, key: Mapping[str, Any], store: FeatureStore) -> None:
+    def save(self, key: Mapping[str, Any], store: FeatureStore, label: str = "") -> None:
         """Write ``store`` under ``key``, whole or not at all.
 
         Raises:
             OSError: the folder cannot be written.
+            SafetensorError: the disk is full.
         """
         values = {name: getattr(store, name) for name in _FIELDS}
         tensors = {name: value.contiguous() for name, value in values.items() if value is not None}
         metadata = {
-            "format": FORMAT,
+            "format": str(FORMAT),
             "key": canonical(key).decode(),
+            "label": label,
             "count": str(store.count),
             "nonfinite": str(store.nonfinite),
-            "sha256": _checksum(tensors),
+            "sha256": _checksum(tensors, store.count, store.nonfinite),
         }
         write_atomically(self.path(key), lambda temporary: save_file(tensors, temporary, metadata))
 
@@ -120,36 +138,103 @@ class ReferenceCache:
         return FileLock(self.path(key).with_suffix(".lock"))
 
 
-def _refused(path: Path, reason: str) -> GanbenchError:
+def read_header(path: Path) -> Header:
+    """Return what the file at ``path`` says of itself, without reading its values.
+
+    Raises:
+        GanbenchError: it is truncated, none of ours, or of a later format.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata, held = file.metadata() or {}, tuple(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise refused(path, f"it cannot be read ({error})") from error
+    try:
+        header = Header(
+            format=int(metadata["format"]),
+            key=dict(json.loads(metadata["key"])),
+            label=metadata.get("label", ""),
+            count=int(metadata["count"]),
+            nonfinite=int(metadata["nonfinite"]),
+            sha256=metadata["sha256"],
+            held=held,
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise refused(path, "ganbench did not write it") from error
+    if header.format > FORMAT:
+        raise refused(path, f"it is of format {header.format}, and this version of ganbench reads format {FORMAT}")
+    return header
+
+
+def read_store(path: Path, header: Header) -> FeatureStore:
+    """Return the store in the file at ``path``, once its values are what they were when they were written.
+
+    Raises:
+        GanbenchError: they are not, or they cannot be what a pass leaves behind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise refused(path, f"it cannot be read ({error})") from error
+    if header.sha256 != _checksum(tensors, header.count, header.nonfinite):
+        raise refused(path, "its checksum does not match its values")
+    if set(tensors) - set(_FIELDS):
+        raise refused(path, f"it holds {', '.join(sorted(set(tensors) - set(_FIELDS)))}, which is no part of a store")
+    store = FeatureStore(header.count, header.nonfinite, **{name: tensors.get(name) for name in _FIELDS})
+    reason = _unsound(store)
+    if reason:
+        raise refused(path, reason)
+    return store
+
+
+def refused(path: Path, reason: str) -> GanbenchError:
+    """Return the error that says why a cached file is not taken and what to do."""
     return GanbenchError(f"cached reference features {path} are refused: {reason}; delete the file to compute it anew")
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    return digest({name: content_hash(value) for name, value in tensors.items()})
-
-
-def _store(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> FeatureStore:
-    values = {name: tensors.get(name) for name in _FIELDS}
-    return FeatureStore(count=int(metadata["count"]), nonfinite=int(metadata["nonfinite"]), **values)
+def _checksum(tensors: Mapping[str, Tensor], count: int, nonfinite: int) -> str:
+    return digest([count, nonfinite, {name: content_hash(value) for name, value in tensors.items()}])
 
 
 def _unsound(store: FeatureStore) -> str | None:
     """Say why ``store`` cannot be what a pass left behind, or None."""
-    for name in ("features", "logits"):
+    if not 0 <= store.nonfinite <= store.count:
+        return f"{store.nonfinite} of its {store.count} rows are not finite"
+    return _unsound_rows(store) or _unsound_moments(store)
+
+
+def _unsound_rows(store: FeatureStore) -> str | None:
+    lengths = set()
+    for name, dtype in _ROWS.items():
         rows = getattr(store, name)
-        if rows is not None and not torch.isfinite(rows).all():
+        if rows is None:
+            continue
+        if rows.dtype != dtype or rows.dim() != (2 if name in ("features", "logits") else 1):
+            return f"its {name} are {rows.dtype} of shape {tuple(rows.shape)}"
+        if dtype.is_floating_point and not torch.isfinite(rows).all():
             return f"its {name} are not finite"
+        lengths.add(len(rows))
+    if len(lengths) > 1 or any(length > store.count - store.nonfinite for length in lengths):
+        return f"it holds {' and '.join(map(str, sorted(lengths)))} rows of {store.count - store.nonfinite}"
+    return None
+
+
+def _unsound_moments(store: FeatureStore) -> str | None:
     mean, covariance = store.mean, store.covariance
     if mean is None or covariance is None:
         return None if mean is covariance else "it holds only half of the moments"
     if mean.dim() != 1 or covariance.shape != (len(mean), len(mean)):
         return f"its moments have shapes {tuple(mean.shape)} and {tuple(covariance.shape)}"
+    if any(value.dtype != torch.float64 for value in (mean, covariance)):
+        return f"its moments are {mean.dtype} and {covariance.dtype}"
     if store.count - store.nonfinite < 2:
         return None
     if not (torch.isfinite(mean).all() and torch.isfinite(covariance).all()):
         return "its moments are not finite"
     slack = 1e-10 * covariance.trace().clamp(min=torch.finfo(torch.float64).tiny)
     ridge = slack * torch.eye(len(mean), dtype=covariance.dtype)
-    if not torch.equal(covariance, covariance.T) or int(torch.linalg.cholesky_ex(covariance + ridge).info):
+    skew = (covariance - covariance.T).abs().max()
+    if skew > slack or int(torch.linalg.cholesky_ex(covariance + ridge).info):
         return "its covariance is not symmetric positive semi-definite"
     return None

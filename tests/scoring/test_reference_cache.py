@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,11 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ganbench import FeatureStore, GanbenchError
-from ganbench.scoring.reference import ReferenceCache, content_hash
+from ganbench.scoring.reference import FORMAT, ReferenceCache, content_hash, read_header
+from ganbench.scoring.upkeep import clear, entries, fault
 
 KEY = {"content": "abc", "extractor": {"name": "projection", "weights_sha256": "1"}, "rows": [0, 30], "cap": 50}
 
@@ -95,22 +98,90 @@ def test_a_truncated_file_is_refused(tmp_path, features, keep):
         cache.load(KEY)
 
 
-def test_an_older_format_is_refused(tmp_path, features):
+def test_an_older_format_is_computed_anew(tmp_path, features):
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, replace(features, count=31))
+    rewrite(cache.path(KEY), format="1")
+    assert cache.load(KEY) is None
+    assert cache.get(KEY, lambda: features) is features
+    assert cache.get(KEY, refuse).count == 30
+
+
+def test_a_later_format_is_refused(tmp_path, features):
     cache = ReferenceCache(tmp_path)
     cache.save(KEY, features)
-    rewrite(cache.path(KEY), format="0")
-    with pytest.raises(GanbenchError, match="refused"):
+    rewrite(cache.path(KEY), format=str(FORMAT + 1))
+    with pytest.raises(GanbenchError, match=f"it is of format {FORMAT + 1}, and this version of ganbench reads"):
+        cache.get(KEY, refuse)
+
+
+@pytest.mark.parametrize(
+    "change", [{"format": "two"}, {"key": "{"}, {"key": "3"}, {"count": "many"}, {"nonfinite": ""}]
+)
+def test_a_header_that_is_not_ours_is_refused(tmp_path, features, change):
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, features)
+    rewrite(cache.path(KEY), **change)
+    with pytest.raises(GanbenchError, match="ganbench did not write it; delete the file"):
+        cache.get(KEY, refuse)
+
+
+def test_a_file_of_somebody_else_is_refused(tmp_path):
+    cache = ReferenceCache(tmp_path)
+    cache.folder.mkdir()
+    save_file({"mean": torch.zeros(3)}, cache.path(KEY))
+    with pytest.raises(GanbenchError, match="ganbench did not write it"):
+        cache.get(KEY, refuse)
+
+
+@pytest.mark.parametrize("change", [{"count": "31"}, {"nonfinite": "1"}])
+def test_a_changed_count_is_refused(tmp_path, features, change):
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, features)
+    rewrite(cache.path(KEY), **change)
+    with pytest.raises(GanbenchError, match="checksum"):
         cache.load(KEY)
+
+
+def test_a_label_names_a_file_and_changes_nothing(tmp_path, features):
+    cache = ReferenceCache(tmp_path)
+    cache.get(KEY, lambda: features, "digits test")
+    assert read_header(cache.path(KEY)).label == "digits test"
+    assert cache.get(KEY, refuse, "another").count == 30
+    assert [path.suffix for path in sorted(cache.folder.iterdir())] == [".lock", ".safetensors"]
+
+
+def test_everything_that_is_kept_row_by_row_comes_back(tmp_path, features):
+    rng = torch.Generator().manual_seed(4)
+    rows = {
+        "labels": torch.arange(30) % 7,
+        "modes": torch.randint(-1, 8, (30,), generator=rng),
+        "deviations": torch.rand(30, generator=rng, dtype=torch.float64) * 5,
+    }
+    cache = ReferenceCache(tmp_path)
+    cache.save(KEY, replace(features, **rows))
+    again = cache.load(KEY)
+    for name, value in rows.items():
+        assert torch.equal(getattr(again, name), value)
+        assert getattr(again, name).dtype == value.dtype
 
 
 @pytest.mark.parametrize(
     ("part", "reason"),
     [
         ({"covariance": -torch.eye(4, dtype=torch.float64)}, "positive semi-definite"),
+        ({"covariance": torch.eye(4, dtype=torch.float64) + torch.ones(4, 4).triu(1) / 4}, "not symmetric"),
         ({"covariance": torch.full((4, 4), torch.nan, dtype=torch.float64)}, "moments are not finite"),
         ({"covariance": torch.eye(3, dtype=torch.float64)}, "shapes"),
         ({"covariance": None}, "half of the moments"),
         ({"features": torch.full((30, 4), torch.inf)}, "features are not finite"),
+        ({"deviations": torch.full((30,), torch.nan, dtype=torch.float64)}, "deviations are not finite"),
+        ({"labels": torch.zeros(29).long()}, "29 and 30 rows of 30"),
+        ({"labels": torch.zeros(30)}, "labels are torch.float32"),
+        ({"modes": torch.zeros(30, 1).long()}, r"modes are torch.int64 of shape \(30, 1\)"),
+        ({"features": torch.zeros(31, 4), "logits": None}, "31 rows of 30"),
+        ({"mean": torch.zeros(4)}, "moments are torch.float32"),
+        ({"nonfinite": 31}, "31 of its 30 rows are not finite"),
     ],
 )
 def test_values_that_no_pass_could_leave_are_refused(tmp_path, features, part, reason):
@@ -149,6 +220,53 @@ def test_of_many_that_want_it_one_computes(tmp_path, features):
         stores = list(pool.map(lambda _: ReferenceCache(tmp_path).get(KEY, compute), range(6)))
     assert computed == [1]
     assert all(torch.equal(store.features, features.features) for store in stores)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+WRITER = """
+import sys, time, torch
+from pathlib import Path
+from ganbench import FeatureStore
+from ganbench.scoring.reference import ReferenceCache
+
+folder, log = Path(sys.argv[1]), Path(sys.argv[2])
+torch.set_num_threads(1)
+cache = ReferenceCache(folder)
+def compute(i):
+    with log.open("a") as file:
+        file.write(f"{i}\\n")
+    time.sleep(0.02)
+    rows = torch.full((200, 3), float(i))
+    return FeatureStore(200, 0, rows.mean(0).double(), torch.zeros(3, 3).double(), rows)
+for i in range(12):
+    store = cache.get({"i": i}, lambda: compute(i))
+    assert store.features.shape == (200, 3) and (store.features == i).all(), (i, store)
+"""
+
+
+@pytest.mark.parametrize("clearing", [False, True])
+def test_processes_share_a_folder_even_while_it_is_cleared(tmp_path, clearing):
+    log = tmp_path / "log"
+    arguments = [sys.executable, "-c", WRITER, str(tmp_path), str(log)]
+    writers = [subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    while clearing and any(writer.poll() is None for writer in writers):
+        clear(ReferenceCache(tmp_path))
+    errors = [writer.communicate()[1] for writer in writers]
+    assert errors == [""] * 2
+    computed = log.read_text().split()
+    assert set(computed) == {str(i) for i in range(12)}
+    assert not list(tmp_path.rglob("*.tmp"))
+    if not clearing:
+        assert len(computed) == 12  # each by one of them
+        assert all(fault(entry) is None for entry in entries(ReferenceCache(tmp_path)))
+
+
+def test_a_full_disk_costs_time_only(tmp_path, features, monkeypatch):
+    def full(*_):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("ganbench.scoring.reference.save_file", full)
+    assert ReferenceCache(tmp_path).get(KEY, lambda: features) is features
     assert not list(tmp_path.rglob("*.tmp"))
 
 
