@@ -15,6 +15,7 @@ FLOORS = {
     "files": 0,
     "folders": 0,
     "identity": 0,
+    "memory": 0,
     "seeds": 0,
     "values": 1,
     "stored": 1,

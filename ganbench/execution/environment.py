@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ganbench.errors import DeviceError
+from ganbench.memory import keep_large_blocks
 
 
 def resolve_device(text: str) -> torch.device:
@@ -46,7 +47,8 @@ def device_name(device: torch.device) -> str:
 
 
 def configure(device: torch.device, threads: int, deterministic: bool) -> None:
-    """Set what a process computes with: threads on the CPU, deterministic kernels where asked for."""
+    """Set what a process computes with: threads on the CPU, deterministic kernels where asked for, reused memory."""
+    keep_large_blocks()
     torch.set_num_threads(threads)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
