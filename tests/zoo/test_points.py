@@ -8,10 +8,19 @@ import torch
 
 from ganbench import PointSpec
 from ganbench.scoring.reference import content_hash
+from ganbench.scoring.sample import GeneratorSource
+from ganbench.suite.assemble import Assembly
+from ganbench.suite.recipe import Budget, Recipe
 from ganbench.testing import check_component
+from ganbench.training.checkpoint import GENERATOR_FILE, load_generator
+from ganbench.training.loop import Training
+from ganbench.training.setup import Setup
+from ganbench_zoo.architectures.mlp import Mlp
 from ganbench_zoo.datasets.grid import Grid
 from ganbench_zoo.datasets.ring import Ring
+from ganbench_zoo.losses.non_saturating import NonSaturating
 from ganbench_zoo.mixture import Mixture
+from ganbench_zoo.optimizers.adam import Adam
 
 ROOT = Path()
 REAL_SHARE = 1 - math.exp(-4.5)
@@ -86,3 +95,28 @@ def test_a_point_is_located_by_its_nearest_mean_and_its_distance_in_deviations()
 def test_what_has_no_meaning_is_refused_in_a_sentence(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("dataset", [Ring(), Grid()])
+def test_a_small_gan_draws_points_of_the_data_s_extent_after_a_few_hundred_rounds(dataset, tmp_path):
+    architecture, data = Mlp(width=32, latent_size=8), dataset.spec(ROOT)
+    sides = {f"{side}_optimizer": Adam(lr=1e-3, betas=(0.5, 0.999)) for side in ("g", "d")}
+    nothing = dict.fromkeys(("regularizers", "constraints", "augmentations"), ())
+    recipe, budget = Recipe(batch_size=64), Budget(images=300 * 64)
+    parts = Assembly(architecture, architecture, NonSaturating(), recipe=recipe, budget=budget, **sides, **nothing)
+    splits = [dataset.load(ROOT, split) for split in ("train", "test")]
+    keys = {"dataset": dataset.name, "generator": "mlp", "discriminator": "mlp"}
+    setup = Setup(parts, data, *splits, 0, keys)
+
+    def drawn() -> torch.Tensor:
+        source = GeneratorSource(network.eval(), architecture.latent(data), data, None, 0, torch.device("cpu"))
+        return torch.cat(list(source.batches(1000, 500)))
+
+    network = architecture.generator(data)
+    untrained = drawn()
+    assert Training(setup, tmp_path, torch.device("cpu")).run().status == "done"
+    load_generator(tmp_path / GENERATOR_FILE, network, torch.device("cpu"))
+    extent = splits[0].pixels.norm(dim=1).mean()
+    assert drawn().isfinite().all()
+    before, after = ((points.norm(dim=1).mean() / extent).log().abs() for points in (untrained, drawn()))
+    assert after < 0.5 * before
