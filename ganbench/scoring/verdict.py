@@ -120,12 +120,12 @@ _TRUSTED: Mapping[Word, str] = {
     "follows late": "{} (from {:g})",
 }
 _OTHERS: Mapping[Word, tuple[str, str]] = {
-    "turns back": ("turns back along", "{} (at {:g})"),
-    "does not follow": ("does not see", "{}"),
-    "moves the wrong way": ("takes for an improvement", "{}"),
-    "moves though it should not": ("moves, though it is not meant to, along", "{} (from {:g})"),
-    "blind, as meant": ("is blind, as meant, to", "{}"),
-    "not measured": ("has no value along", "{}"),
+    "turns back": ("turns back along {}", "{} (at {:g})"),
+    "does not follow": ("does not see {}", "{}"),
+    "moves the wrong way": ("takes {} for an improvement", "{}"),
+    "moves though it should not": ("moves, though it is not meant to, along {}", "{} (from {:g})"),
+    "blind, as meant": ("is blind, as meant, to {}", "{}"),
+    "not measured": ("has no value along {}", "{}"),
 }
 
 
@@ -140,7 +140,7 @@ def sentence(verdicts: Mapping[str, Verdict]) -> str:
     for word, (phrase, form) in _OTHERS.items():
         found = [form.format(ladder, verdict.level) for ladder, verdict in verdicts.items() if verdict.word == word]
         if found:
-            parts.append(f"{phrase} {_listed(found)}")
+            parts.append(phrase.format(_listed(found)))
     return f"{'; '.join(parts)}."
 
 
