@@ -140,6 +140,8 @@ def test_errors_are_stated_only_where_they_are_asked_for_and_known(truth, rng):
     assert all(measured(truth, points, name).error is None for name in METRICS)
     assert measured(truth, points, "modes", errors=True).error is None
     assert measured(truth, points[:1], "mode_spread", errors=True).error is None
+    on_means = torch.tensor(truth.means, dtype=torch.float32)
+    assert measured(truth, on_means.repeat(2, 1), "mode_spread", errors=True).error == pytest.approx(0, abs=1e-6)
 
 
 @dataclass(frozen=True)
@@ -195,3 +197,12 @@ def test_without_modes_there_is_no_value(truth, name):
     context = Context(0, store, store, given=Given(truth=truth))
     with pytest.raises(ValueError, match="the modes of the generated samples were not kept"):
         METRICS[name].compute(store, store, context)
+
+
+def test_the_error_of_the_spread_is_sound_where_modes_hold_one_sample_or_none(rng):
+    truth = SETS["grid"]
+    found = [measured(truth, truth.draw(30, rng).pixels, "mode_spread", errors=True) for _ in range(400)]
+    ratios = torch.tensor([float(one.note.removeprefix("R = ")) for one in found], dtype=torch.float64)
+    stated = torch.tensor([one.error for one in found if one.error is not None], dtype=torch.float64)
+    assert len(stated) > 390
+    assert stated.square().mean().sqrt() == pytest.approx(float(ratios.std()), rel=0.4)

@@ -69,16 +69,20 @@ class ModeSpread:
 def _mean_of_roots(squares: Tensor, modes: Tensor, count: int) -> tuple[float, float]:
     """Return the mean over captured modes of the root of the mean of ``squares`` (n,), and its standard error.
 
-    The error is that of the delta method, NaN where a mode holds a single sample.
+    The error is that of the delta method; the relative variance of the squares, which is the same for modes of any
+    width, is taken over all modes with two samples or more, NaN where there are none.
     """
     n, first, second = (
         torch.zeros(count, dtype=torch.float64).index_add_(0, modes, part)
         for part in (torch.ones_like(squares), squares, squares.square())
     )  # (K,)
     captured = n > 0
-    n, mean = n[captured], first[captured] / n[captured]
-    variance = (second[captured] / n - mean.square()).clamp(min=0) / (n - 1)
-    of_root = torch.where(mean > 0, variance / (4 * mean), variance)
+    n, mean, second = n[captured], first[captured] / n[captured], second[captured]
+    of_root = torch.zeros_like(mean)
+    wide, several = mean > 0, (mean > 0) & (n > 1)
+    if wide.any():
+        around = (second[several] / mean[several].square() - n[several]).clamp(min=0)  # sum of (square / mean - 1)^2
+        of_root[wide] = around.sum() / (n[several] - 1).sum() * mean[wide] / (4 * n[wide])
     return float(mean.sqrt().mean()), float(of_root.sum().sqrt() / len(n))
 
 
