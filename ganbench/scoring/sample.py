@@ -6,7 +6,8 @@ samples for any batch size, and the first n of them for any n.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -168,10 +169,10 @@ class TensorSource:
         return None if self.classes is None else self.classes[self._rows(n)]
 
     def batches(self, n: int, batch_size: int) -> Iterator[Tensor]:
-        """Yield the first ``n`` samples of the permuted set."""
+        """Yield the first ``n`` samples of the permuted set; what must be read is read one batch ahead."""
         rows = self._rows(n)
-        for start in range(0, len(rows), batch_size):
-            yield self.stored[rows[start : start + batch_size]]
+        parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+        return (self.stored[part] for part in parts) if isinstance(self.stored, Tensor) else _ahead(self.stored, parts)
 
     def _rows(self, n: int) -> Tensor:
         return permutation(len(self.stored), self.seed)[self.skip : self.skip + n]
@@ -180,6 +181,18 @@ class TensorSource:
 def permutation(n: int, seed: int) -> Tensor:
     """Return the fixed order of ``n`` rows under ``seed``, int64 (n,): subsets are its first rows."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(derive(seed, "rows", n)))
+
+
+def _ahead(stored: Rows, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Yield the rows of each part; the next one is read by a thread while the caller works on the last."""
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
+        coming: Future[Tensor] | None = None
+        for part in parts:
+            last, coming = coming, reader.submit(stored.__getitem__, part)
+            if last is not None:
+                yield last.result()
+        if coming is not None:
+            yield coming.result()
 
 
 def _rebatched(blocks: Iterator[Tensor], batch_size: int) -> Iterator[Tensor]:
