@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ganbench.scoring import moments as module
 from ganbench.scoring.moments import Moments
 
 ROWS = torch.randn(60, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -33,6 +34,30 @@ def test_streaming_equals_the_batch_for_any_division(cuts):
     expect_numpy(streamed(ROWS, [b - a for a, b in pairwise(edges)]), ROWS)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("width", [1, 5, 600])
+def test_any_division_gives_the_same_bits(monkeypatch, dtype, width):
+    monkeypatch.setattr(module, "BLOCK", 16)
+    rows = 3 + torch.randn(75, width, generator=torch.Generator().manual_seed(2), dtype=dtype)
+    whole = streamed(rows, [75])
+    for sizes in ([1] * 75, [16] * 4 + [11], [7] * 10 + [5], [74, 1], [40, 35]):
+        parts = streamed(rows, sizes)
+        assert torch.equal(parts.mean, whole.mean)
+        assert torch.equal(parts.covariance, whole.covariance)
+    expect_numpy(whole, rows.double(), atol=1e-12)
+
+
+def test_reading_in_between_changes_nothing(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 16)
+    read = Moments()
+    for i, part in enumerate(ROWS.split(9)):
+        read.update(part)
+        so_far = ROWS[: 9 * (i + 1)]
+        expect_numpy(read, so_far)
+        assert read.count == len(so_far)
+    assert torch.equal(read.covariance, streamed(ROWS, [60]).covariance)
+
+
 def test_single_rows():
     expect_numpy(streamed(ROWS, [1] * 60), ROWS)
 
@@ -52,7 +77,9 @@ def test_float32_rows_are_accumulated_in_float64():
     expect_numpy(streamed(rows, [20, 40]), rows.double())
 
 
-def test_merged_parts_equal_the_whole_and_stay_as_they_were():
+@pytest.mark.parametrize("block", [16, 1024])
+def test_merged_parts_equal_the_whole_and_stay_as_they_were(monkeypatch, block):
+    monkeypatch.setattr(module, "BLOCK", block)
     left, right = streamed(ROWS[:17], [17]), streamed(ROWS[17:], [43])
     before = right.mean.clone(), right.covariance.clone()
     empty = Moments()
@@ -64,6 +91,9 @@ def test_merged_parts_equal_the_whole_and_stay_as_they_were():
     assert torch.equal(right.mean, before[0])
     assert torch.equal(right.covariance, before[1])
     assert left.count == 17
+    left.update(ROWS[17:])
+    expect_numpy(left, ROWS)
+    expect_numpy(empty, ROWS)
 
 
 def test_one_row_has_a_mean_and_no_covariance():
