@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
-from ganbench import FeatureStore
-from ganbench.scoring.context import Context
+from ganbench import FeatureStore, Measured
+from ganbench.scoring.context import Context, Given
+from ganbench_zoo import frechet
 from ganbench_zoo.metrics.fd import FrechetDistance
 
 FD = FrechetDistance()
@@ -23,7 +26,19 @@ def of_moments(m1, s1, m2, s2) -> float:
 
 
 def normal(n: int, d: int, seed: int, scale: float = 1.0) -> torch.Tensor:
-    return scale * torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    """Draw rows (n, d) that float32 holds, as float64."""
+    return (scale * torch.randn(n, d, generator=torch.Generator().manual_seed(seed))).double()
+
+
+@pytest.fixture
+def measured(store) -> Callable[..., Measured]:
+    """Return a function that computes a metric with its standard error on generated and real rows."""
+
+    def compute(metric: object, generated: torch.Tensor, real: torch.Tensor, seed: int = 0) -> Measured:
+        a, b = store(generated), store(real)
+        return metric.compute(a, b, Context(seed, a, b, given=Given(errors=True)))
+
+    return compute
 
 
 def rotation(d: int, seed: int) -> torch.Tensor:
@@ -64,17 +79,66 @@ def test_symmetric(measure, n, d):
 
 
 def test_fewer_rows_than_dimensions_against_the_singular_values_of_the_rows(measure):
-    x, y = normal(40, 128, 1), normal(60, 128, 2) * 2 + 0.1
+    x, y = normal(40, 128, 1), normal(60, 128, 2) * 2 + 0.125
+    y = y.float().double()
     xc, yc = x - x.mean(0), y - y.mean(0)
     cross = torch.linalg.svdvals(xc @ yc.T / math.sqrt(39 * 59)).sum()
     expected = (x.mean(0) - y.mean(0)).square().sum() + xc.square().sum() / 39 + yc.square().sum() / 59 - 2 * cross
-    assert measure(FD, x, y) == pytest.approx(float(expected), rel=1e-9)
+    assert measure(FD, x, y) == pytest.approx(float(expected), rel=1e-12)
+
+
+def nuclear_norm(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Return the distance of two stores by eigenvectors and singular values alone, all in float64."""
+    factors = []
+    for store in (x, y):
+        variances, axes = torch.linalg.eigh(store.covariance)
+        factors.append(axes * torch.where(variances > 1e-13 * variances[-1], variances, 0.0).sqrt())
+    cross = torch.linalg.svdvals(factors[0].T @ factors[1]).sum()
+    apart = (x.mean - y.mean).square().sum() + x.covariance.trace() + y.covariance.trace()
+    return float(apart - 2 * cross)
+
+
+@pytest.mark.parametrize("kept", ["rows", "moments"])
+@pytest.mark.parametrize("sizes", [(400, 500), (50, 400), (400, 50), (50, 40), (97, 96), (2, 400)])
+@pytest.mark.parametrize("decades", [0, 6])
+def test_any_rank_against_singular_values_of_factors(store, kept, sizes, decades):
+    spread = torch.logspace(0, -decades / 2, 96, dtype=torch.float64)
+    turn = rotation(96, 3)
+    x, y = (((normal(n, 96, n) * spread) @ turn * scale).float() for n, scale in zip(sizes, (1.0, 1.1), strict=True))
+    a, b = store(x), store(y + 0.05)
+    if kept == "moments":
+        a, b = replace(a, features=None), replace(b, features=None)
+    for one, other in ((a, b), (b, a)):
+        assert FD.compute(one, other, Context(0, one, other)) == pytest.approx(nuclear_norm(one, other), rel=1e-6)
+
+
+def test_both_ways_to_the_trace_agree(measure, monkeypatch):
+    sets = [(normal(n, 32, n), normal(m, 32, m) * 1.2) for n, m in ((200, 300), (20, 300), (20, 25))]
+    fast = [measure(FD, x, y) for x, y in sets]
+    monkeypatch.setattr(frechet, "DOUBT", 0.0)
+    assert fast == [pytest.approx(measure(FD, x, y), rel=1e-11) for x, y in sets]
 
 
 def test_dead_features_change_nothing(measure):
     x, y = normal(100, 8, 1), normal(90, 8, 2)
     dead = torch.nn.functional.pad
     assert measure(FD, dead(x, (3, 5)), dead(y, (3, 5))) == pytest.approx(measure(FD, x, y), rel=1e-10)
+
+
+@pytest.mark.parametrize("n", [200, 20])
+def test_constant_features_far_from_zero_change_nothing(measure, n):
+    x, y = normal(n, 24, 1), normal(n + 20, 24, 2) * 1.1
+    value = measure(FD, x, y)
+    wider = [torch.cat([rows, torch.full((len(rows), 3), 1e3)], dim=1) for rows in (x, y)]
+    assert measure(FD, *wider) == pytest.approx(value, rel=1e-9)
+    assert measure(FD, *reversed(wider)) == pytest.approx(value, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-12, 1e12])
+def test_never_nan_for_sets_without_spread(measure, scale):
+    one, other = torch.full((30, 5), 1.0, dtype=torch.float64), torch.zeros(30, 5, dtype=torch.float64)
+    assert measure(FD, one * scale, other) == pytest.approx(5 * scale**2, rel=1e-6, abs=1e-300)
+    assert measure(FD, one * scale, one * scale) == 0.0
 
 
 def test_invariant_to_order_and_to_a_common_rotation(measure, rng):
@@ -97,6 +161,41 @@ def test_bias_of_equal_gaussians(measure, d, n, draws, published):
     values = torch.tensor([measure(FD, normal(n, d, 2 * i), normal(n, d, 2 * i + 1)) for i in range(draws)])
     error = float(values.std() / math.sqrt(draws))
     assert abs(float(values.mean()) - expected) < 4 * error + 0.02 * expected  # the formula is of leading order in 1/n
+
+
+@pytest.mark.parametrize(("n", "d", "step"), [(60, 6, 1e-6), (6, 20, 1e-4)])
+def test_the_influence_is_the_derivative_of_the_distance(n, d, step):
+    rows = normal(n, d, 1)
+    a, b = frechet.fit_rows(rows), frechet.fit_rows(normal(300, d, 2) * 1.3 + 0.2)
+    centred = rows - a.mean
+    spread = centred.T @ centred / (n - 1)
+    start = frechet.distance(frechet.Fit(n, a.mean, spread), b)
+    moved = [frechet.Fit(n, a.mean + step * x, spread + step * torch.outer(x, x)) for x in centred]
+    slopes = torch.tensor([(frechet.distance(fit, b) - start) / step for fit in moved], dtype=torch.float64)
+    found = frechet.influence(a, b, rows)
+    torch.testing.assert_close(found, slopes - slopes.mean(), rtol=0, atol=3e-3 * float(found.abs().max()))
+
+
+@pytest.mark.parametrize(("d", "n"), [(8, 800), (16, 1600), (32, 1600)])
+def test_standard_error_equals_the_spread_of_many_draws(measured, d, n):
+    real = normal(20000, d, 0)
+    found = [measured(FD, normal(n, d, seed) * 1.25 + 0.2, real) for seed in range(1, 161)]
+    values = torch.tensor([one.value for one in found])
+    errors = torch.tensor([one.error for one in found])
+    assert float(errors.mean() / values.std()) == pytest.approx(1.0, abs=0.2)  # 160 draws know the spread to 6 %
+
+
+def test_standard_error_of_all_samples_from_those_that_were_kept(store):
+    x, real = normal(3000, 8, 1) * 1.2, store(normal(900, 8, 2))
+    whole = store(x)
+    part = replace(whole, features=whole.features[:1500])
+    values = [FD.compute(one, real, Context(0, one, real, given=Given(errors=True))) for one in (whole, part)]
+    assert values[1].value == values[0].value
+    assert values[1].error == pytest.approx(values[0].error, rel=0.1)
+    assert (
+        FD.compute(replace(whole, features=None), real, Context(0, whole, real, given=Given(errors=True)))
+        == values[0].value
+    )
 
 
 def test_one_sample_and_broken_moments_give_a_reason(measure, store):
