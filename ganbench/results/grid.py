@@ -93,9 +93,9 @@ def _list(content: Content, summaries: Sequence[Summary], what: str) -> Block:
         ]
         body.append((*labels, Entry("" if rank is None else str(rank), numeric=True), *values, *_cost(runs, done)))
     extractor = _shared_extractor(shown)
-    names = [_heading(column, shown).replace(f"/{extractor}", "", 1) for column in shown]
+    names = [_heading(column, shown).replace(f"/{extractor}" if extractor else "", "", 1) for column in shown]
     header = (*content.rows, "rank", *names, "runs", "diverged", "images/s", "updates D/G")
-    ranked = f"rank by {lead.metric}; a cell with diverged runs stands behind all without"
+    ranked = f"rank by {lead.name}; a cell with diverged runs stands behind all without"
     title = content.title(what) + (f", scored by {extractor}" if extractor else "")
     return Block(title, header, tuple(body), (*content.below(summaries, footnotes), ranked))
 

@@ -13,7 +13,7 @@ from ganbench.results.text import significant
 FEW_SEEDS = 5
 _ENVIRONMENT = ("device", "torch", "ganbench")
 _LISTED = 5
-UNSCORED = "'ganbench run' scores it without training"
+UNSCORED = "'ganbench run', or 'ganbench rescore' as before, scores it without training"
 
 
 def notes(summaries: Sequence[Summary], outcomes: Sequence[Outcome], level: float) -> list[str]:
@@ -33,7 +33,7 @@ def notes(summaries: Sequence[Summary], outcomes: Sequence[Outcome], level: floa
         *_unmeasured(columns, outcomes),
         *_smaller(columns, outcomes),
         *_environments(outcomes),
-        *_two_protocols(columns),
+        *_two_protocols(columns, outcomes),
         *_unequal(outcomes),
         *_marked(summaries),
     ]
@@ -93,7 +93,7 @@ def _floors(columns: Iterable[Column]) -> list[str]:
         value = column.floor.get("value") if column.floor else None
         if column.floor and isinstance(value, int | float):
             mark = " (extrapolated)" if column.floor.get("extrapolated") else ""
-            said.append(f"{column.metric} {significant(value, 3)}{mark}")
+            said.append(f"{column.name} {significant(value, 3)}{mark}")
     return [f"floor, real against real at this number of samples: {', '.join(dict.fromkeys(said))}"] if said else []
 
 
@@ -105,7 +105,7 @@ def _sampling_errors(by_column: Mapping[Column, Sequence[Summary]]) -> list[str]
         known = [error for error in errors if error is not None]
         if known:
             low, high = significant(min(known), 2), significant(max(known), 2)
-            said.append(f"{column.metric} {low if low == high else f'{low} to {high}'}")
+            said.append(f"{column.name} {low if low == high else f'{low} to {high}'}")
     what = "standard error of one score over its generated samples, apart from the spread over seeds"
     return [f"{what}: {', '.join(dict.fromkeys(said))}"] if said else []
 
@@ -115,7 +115,7 @@ def _detectable(by_column: Mapping[Column, Sequence[Summary]]) -> list[str]:
     for column, summaries in by_column.items():
         found = detectable(summaries)
         if found:
-            effects.setdefault(found.n, []).append(f"{column.metric} {found.kind} {significant(found.effect, 3)}")
+            effects.setdefault(found.n, []).append(f"{column.name} {found.kind} {significant(found.effect, 3)}")
     return [
         f"smallest effect that one comparison of two cells with {n} values each detects with power 0.8 "
         f"(two-sided t, 5 %, before Holm): {', '.join(dict.fromkeys(said))}"
@@ -171,9 +171,9 @@ def _unmeasured(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[
         for outcome in done:
             status, value, reason = score(outcome, column)
             if value is None and status == "unscored":
-                why[f"{column.metric} has not been measured ({UNSCORED})"] += 1
+                why[f"{column.name} has not been measured ({UNSCORED})"] += 1
             elif value is None:
-                why[f"{column.metric} {'is n/a' if status == 'skipped' else status}: {reason}"] += 1
+                why[f"{column.name} {'is n/a' if status == 'skipped' else status}: {reason}"] += 1
     said = [f"{what}: {number} {'run' if number == 1 else 'runs'}" for what, number in why.items()]
     return [*said[:_LISTED], *([f"and {len(said) - _LISTED} more reasons"] if len(said) > _LISTED else [])]
 
@@ -185,7 +185,7 @@ def _smaller(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str
         for outcome in (outcome for outcome in outcomes if outcome.row.dataset == column.dataset):
             n = next((n for id, n in column.framing if (column.metric, id) in outcome.last), None)
             if n is not None:
-                said.setdefault(f"{outcome.row.title} was scored on {n:,} samples", []).append(column.metric)
+                said.setdefault(f"{outcome.row.title} was scored on {n:,} samples", []).append(column.name)
     return [f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in said.items()]
 
 
@@ -200,14 +200,22 @@ def _environments(outcomes: Sequence[Outcome]) -> list[str]:
     )
 
 
-def _two_protocols(columns: Sequence[Column]) -> list[str]:
-    twice = Counter((column.dataset, column.metric) for column in columns if column.id)
-    names = [metric for (_, metric), number in twice.items() if number > 1]
-    if not names:
+def _two_protocols(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str]:
+    """Say which metrics have several columns, and how runs that lack a value in one of them get it."""
+    twins = [column for column in columns if column.is_twin and column.id]
+    if not twins:
         return []
+    unscored = any(
+        score(outcome, column)[0] == "unscored"
+        for column in twins
+        for outcome in outcomes
+        if outcome.row.dataset == column.dataset
+    )
+    names = ", ".join(dict.fromkeys(column.metric for column in twins))
+    advice = "'ganbench run' with the same suite scores all its runs under the present one, without training them again"
     return [
-        f"{', '.join(dict.fromkeys(names))} was scored under more than one protocol, and these are not comparable: "
-        "'ganbench run' with the same suite scores all its runs under the present one, without training them again"
+        f"{names} was scored under more than one protocol, and these are not comparable"
+        + (f": {advice}" if unscored else "; compare within a column")
     ]
 
 

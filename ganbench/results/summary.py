@@ -24,7 +24,7 @@ class Column:
 
     ``protocols`` holds the id that the cells were scored under first; behind it stand the ids of baselines, which
     differ in nothing but the samples that were generated. It is empty where nothing was scored yet. ``framing`` gives
-    these ids with their numbers of samples.
+    these ids with their numbers of samples. ``is_twin`` says that another column has the metric under another protocol.
     """
 
     dataset: str
@@ -35,6 +35,12 @@ class Column:
     scale: Scale = "linear"
     floor: Mapping[str, Any] | None = field(default=None, compare=False)
     protocol: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    is_twin: bool = field(default=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The metric, and the start of the protocol id where that is what tells the column from another."""
+        return f"{self.metric} ({self.id[:8]})" if self.is_twin else self.metric
 
     @property
     def id(self) -> str:
@@ -108,8 +114,10 @@ def columns(
             ids = [id for name, id in cells if name == metric and (not current or id in current)]
             framing = [id for name, id in baselines if name == metric and (not current or id in current)]
             ids = ids or _registered(plan, protocols, dataset, metric) or framing[:1]
+            framing = [id for id in framing if id not in ids]  # what has a column of its own frames no other
             if ids:
-                found += [_column(dataset, metric, id, framing, protocols) for id in ids]
+                here_too = [_column(dataset, metric, id, framing, protocols) for id in ids]
+                found += [replace(column, is_twin=len(ids) > 1) for column in here_too]
             elif metric not in elsewhere:
                 found.append(Column(dataset, metric))
     return found
@@ -128,7 +136,7 @@ def _scored(outcomes: Iterable[Outcome], kind: str) -> list[tuple[str, str]]:
 
 def _column(dataset: str, metric: str, id: str, framing: Sequence[str], protocols: Mapping[str, Any]) -> Column:
     entry = _entry(id, protocols)
-    others = [other for other in framing if other != id and _frames(_entry(other, protocols), entry)]
+    others = [other for other in framing if _frames(_entry(other, protocols), entry)]
     return Column(
         dataset=dataset,
         metric=metric,
@@ -221,9 +229,10 @@ def score(outcome: Outcome, column: Column) -> tuple[str, float | None, str | No
 
 
 def _record(outcome: Outcome, column: Column) -> Record | None:
-    """Return what was measured on ``outcome`` for ``column``, under the first of its protocols that there is."""
+    """Return what was measured on ``outcome`` for ``column``: of a baseline under any of its protocols."""
     last = outcome.last
-    return next((last[key] for id in column.protocols if (key := (column.metric, id)) in last), None)
+    ids = column.protocols if outcome.row.kind == "baseline" else column.protocols[:1]
+    return next((last[key] for id in ids if (key := (column.metric, id)) in last), None)
 
 
 def _ranked(summaries: Sequence[Summary], column: Column) -> list[Summary]:

@@ -252,6 +252,46 @@ def test_two_protocols_never_share_a_column(make_folder):
     assert old[:8] in " ".join(block.header)
 
 
+def test_a_run_lends_its_score_under_one_protocol_to_no_other_column(make_folder):
+    """Both cells and baselines have scores at two numbers of samples; the protocols differ in nothing else."""
+    folder = make_folder()
+    many = folder.metric(FD, id="1111111122222222", generated={"n": 2000}, floor={"value": 0.5, "extrapolated": False})
+    (first,) = folder.cell("mlp", "hinge", {FD: [1.0]})
+    folder.baseline("real", {FD: [0.2]})
+    folder.ids.clear()
+    few = folder.metric(FD, id="3333333344444444", generated={"n": 1000}, floor={"value": 0.9, "extrapolated": False})
+    folder.cell("mlp", "minimax", {FD: [2.0]})
+    for run, value in ((first, 1.5), ("digits-real-0", 0.3)):
+        place = folder.store.run_folder(run)
+        (record,) = place.records()
+        place.write_records([record, replace(record, value=value, protocol=few)])
+    folder.store.write_plan(folder.plan | {"protocols": [many, few]})
+    (block,) = build(folder.store).blocks
+    assert column(block, "fd ↓ (11111111)") == ["1.000", "unscored", "0.2000"]
+    assert column(block, "fd ↓ (33333333)") == ["1.500", "2.000", "0.3000"]
+    text = said(block)
+    assert "was scored on" not in text  # each column has baselines of its own number of samples
+    assert "fd/digits_cnn (11111111) 0.500, fd/digits_cnn (33333333) 0.900" in text
+    assert "fd/digits_cnn (11111111) has not been measured" in text
+    assert "scores all its runs under the present one" in text
+    place = folder.store.run_folder("digits-mlp-minimax-0")
+    (record,) = place.records()
+    place.write_records([record, replace(record, value=3.0, protocol=many)])
+    (block,) = build(folder.store).blocks
+    assert "these are not comparable; compare within a column" in said(block)
+    assert "scores all its runs under the present one" not in said(block)
+
+
+def test_columns_of_two_extractors_keep_their_whole_names(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.metric("fd/mnist_cnn")
+    folder.cell("mlp", "hinge", {FD: [1.0], "fd/mnist_cnn": [2.0]})
+    (block,) = build(folder.store).blocks
+    assert block.header[3:5] == ("fd/digits_cnn ↓", "fd/mnist_cnn ↓")
+    assert "scored by" not in block.title
+
+
 def test_a_baseline_of_fewer_samples_frames_the_column(make_folder):
     folder = make_folder()
     own = folder.metric(FD)
