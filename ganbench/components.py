@@ -191,7 +191,9 @@ class Dataset(Component, Protocol):
 
     May also define ``truth(root) -> Truth`` where the modes of the data are known; ``stream(root, split) -> Stream``
     for sets too large for memory; and the class method ``opening(path) -> Dataset | None``: a dataset of what lies at
-    this path, if it is something that it can read. The split "all" of that one holds everything there.
+    this path, if it is something that it can read. The split "all" of that one holds everything there; its field
+    ``value_range``, where it has one, is set to what the floats of images are said to lie in; the docstring of
+    ``opening`` begins with "Open" and what it opens.
     """
 
     extractor: ClassVar[str]
