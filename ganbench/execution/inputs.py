@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from ganbench.scoring.randomness import own_randomness
 from ganbench.scoring.sample import GeneratorSource, generated_rule
 from ganbench.stored import Held
 from ganbench.suite.parameters import describe, rebuild
+from ganbench.training.checkpoint import GENERATOR_FILE
 from ganbench.values import DataSpec, Images, Rows, Stream
 
 MOST = 50_000
@@ -102,11 +104,7 @@ def open_dataset(dataset: Any, split: str, place: Place, name: str) -> Input:
         DatasetError: the data cannot be read, or have no such split.
     """
     spec, images = _read(dataset, split, place.data_root, f"dataset {name!r}: ")
-    described = describe(place.catalog, "dataset", dataset)
-    about = {"dataset": dataset.name, "parameters": described["parameters"], "split": split}
-    return Input(
-        name, spec, dataset.domain, dataset.extractor, about, as_rows(images, spec), images.labels, None, dataset, split
-    )
+    return _of_dataset(dataset, split, place, name, spec, images)
 
 
 def open_path(text: str, place: Place) -> Input:
@@ -145,12 +143,13 @@ def open_run(folder: RunFolder, place: Place) -> Input:
     source = open_generator(folder, place.catalog, place.data_root, place.device, place.seed)
     config = (folder.config() or {})["config"]
     dataset = rebuild(place.catalog, "dataset", config["dataset"])
+    weights = hashlib.sha256((folder.path / GENERATOR_FILE).read_bytes()).hexdigest()
     return Input(
         name=f"run {folder.id}",
         data=source.data,
         domain=dataset.domain,
         extractor=dataset.extractor,
-        about={"run": folder.id, **generated_rule(place.seed)},
+        about={"run": folder.id, "generator_sha256": weights, **generated_rule(place.seed)},
         generator=replace(source, details=generated_rule(place.seed)),
     )
 
@@ -165,7 +164,7 @@ def open_function(path: Path, function: str, place: Place) -> Input:
     """
     name = f"{path}:{function}"
     if not function:
-        raise DatasetError(f"{name} names no function; write {path}:FUNCTION")
+        raise DatasetError(f"{path} names no function; write {path}:FUNCTION")
     with own_randomness(place.seed, place.device), closing(call_function(path, function)) as batches:
         return open_batches(batches, place, name)
 
@@ -225,13 +224,25 @@ def _opened(dataset: Any, text: str, place: Place) -> Input:
     if place.value_range is not None and "value_range" in fields:
         dataset = replace(dataset, value_range=place.value_range)
     spec, images = _read(dataset, "all", place.data_root, "", text)
-    about = {
-        "dataset": dataset.name,
-        "parameters": describe(place.catalog, "dataset", dataset)["parameters"],
-        "split": "all",
-    }
-    rows = as_rows(images, spec)
-    return Input(text, spec, dataset.domain, dataset.extractor, about, rows, images.labels, None, dataset, "all")
+    return _of_dataset(dataset, "all", place, text, spec, images)
+
+
+def _of_dataset(dataset: Any, split: str, place: Place, name: str, spec: DataSpec, images: Images | Stream) -> Input:
+    if ("dataset", dataset.name) in place.catalog.entries:
+        parameters = describe(place.catalog, "dataset", dataset)["parameters"]
+    else:  # handed over in Python by somebody whose plugin is not loaded
+        parameters = {f.name: str(getattr(dataset, f.name)) for f in dataclasses.fields(dataset) if f.init}
+    return Input(
+        name=name,
+        data=spec,
+        domain=dataset.domain,
+        extractor=dataset.extractor,
+        about={"dataset": dataset.name, "parameters": parameters, "split": split},
+        stored=as_rows(images, spec),
+        labels=images.labels,
+        dataset=dataset,
+        split=split,
+    )
 
 
 def _read(dataset: Any, split: str, root: Path, prefix: str, path: str = "") -> tuple[DataSpec, Images | Stream]:

@@ -79,7 +79,7 @@ class Scores(Mapping[str, Score]):
         body = [[text.markdown(cell) for cell in self._cells(score)] for score in self.scores]
         title = f"{self.generated.name} against {self.reference.name}"
         table = padded([text.markdown(name) for name in _HEADER], body, [False, True, True, True, True, False])
-        notes = [f"- {text.markdown(note)}" for note in self._words()]
+        notes = [f"- {text.plain(note)}" for note in self._words()]
         return "\n".join([f"**{text.markdown(title)}**", "", *table, "", *notes])
 
     def __repr__(self) -> str:
@@ -124,8 +124,7 @@ class Scores(Mapping[str, Score]):
         entries = list(self.protocols.values())
         extractor = entries[0]["protocol"]["extractor"]
         yield f"extractor: {_extractor(extractor)}"
-        for key, value in (extractor.get("preprocessing") or {}).items():
-            yield f"{key}: {value}"
+        yield f"preprocessing: {_preprocessing(extractor.get('preprocessing'))}"
         for full, entry in self.protocols.items():
             yield f"{full}: {_settings(entry)}"
         floors = [full for full, entry in self.protocols.items() if (entry["floor"] or {}).get("extrapolated")]
@@ -139,7 +138,8 @@ class Scores(Mapping[str, Score]):
 def _side(side: Side) -> str:
     about = [f"{key} {value}" for key, value in side.about.items() if key in {"dataset", "split"} and value]
     about += [f"{key}={value}" for key, value in side.about.get("parameters", {}).items() if value is not None]
-    content = [f"SHA-256 {side.content[:16]}"] if side.content else []
+    sha = side.content or side.about.get("generator_sha256")
+    content = [f"{'' if side.content else 'generator '}SHA-256 {sha[:16]}"] if sha else []
     some = "" if side.available in {None, side.n} else f" of {side.available:,}"
     return ", ".join([side.name, *about, f"{side.n:,}{some} samples", *content])
 
@@ -150,6 +150,10 @@ def _extractor(extractor: Mapping[str, Any]) -> str:
     parts += [f"layer {extractor['layer']}"] if "layer" in extractor else []
     parts += [f"width {extractor['width']}"] if "width" in extractor else []
     return ", ".join([*parts, f"weights SHA-256 {weights[:16]}" if weights else "no weights"])
+
+
+def _preprocessing(given: Any) -> str:
+    return "; ".join(f"{key}: {value}" for key, value in given.items()) if isinstance(given, Mapping) else str(given)
 
 
 def _settings(entry: Mapping[str, Any]) -> str:

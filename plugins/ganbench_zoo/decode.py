@@ -73,7 +73,7 @@ class Decoder:
             if self.mode is not None and mode != self.mode:
                 raise ValueError(
                     f"{self.source.path} mixes modes: {self.first} is {self.mode}, {name} is {mode}; "
-                    f"convert them, or name the set as image_folder(path=..., channels={self.shape[0]}), which converts"
+                    "convert them, or name the set as image_folder(path=..., channels=1 or 3), which converts them"
                 )
             try:
                 image.load()
