@@ -31,7 +31,7 @@ DOUBT = 1e-7
 
 @dataclass(frozen=True)
 class Fit:
-    """Mean (d,) of ``count`` rows and their ``covariance`` (d, d; ddof = 1) or in its place the centred ``rows`` (n, d).
+    """Mean (d,) of ``count`` rows and their ``covariance`` (d, d; ddof = 1) or, in its place, their centred ``rows``.
 
     Rows take the covariance's place where they are fewer than d: it is singular then, and what is computed from the
     rows is smaller and exact. Everything is float64.
