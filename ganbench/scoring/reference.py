@@ -174,7 +174,8 @@ def read_store(path: Path, header: Header) -> FeatureStore:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            # copied to where torch aligns memory: the last bits of a product depend on that
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise refused(path, f"it cannot be read ({error})") from error
     if header.sha256 != _checksum(tensors, header.count, header.nonfinite):
