@@ -2,7 +2,9 @@
 
 import io
 import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ import torch
 from PIL import Image
 
 from ganbench import ImageSpec
-from ganbench_zoo import decode, members
+from ganbench.scoring.reference import content_hash
+from ganbench_zoo import decode, members, rows
 from ganbench_zoo.datasets import image_folder
 from ganbench_zoo.datasets.image_folder import ImageFolder
 
@@ -291,8 +294,6 @@ def test_a_bomb_is_refused_by_its_declared_size_before_it_is_unpacked(tmp_path):
 def test_megapixels_are_read_from_the_header(tmp_path):
     header = picture(size=(1, 1), mode="L")
     huge = header[:16] + (9000).to_bytes(4, "big") * 2 + header[24:29]
-    import zlib
-
     huge += zlib.crc32(huge[12:29]).to_bytes(4, "big") + header[33:]
     path = write_folder(tmp_path, {"train/a.png": huge})
     refused("has 9000x9000 pixels; at most 64 megapixels", tmp_path, path)
@@ -329,3 +330,118 @@ def test_a_run_is_the_same_wherever_its_images_lie(tmp_path):
     assert component(catalog, "dataset", there.config["dataset"]).path == str(tmp_path / "there")
     edited = run_on(write_folder(tmp_path / "edited", {**SPLIT, "train/cat/a.png": picture(200)}))
     assert edited.id != here.id
+
+
+def deep_png(colours: int) -> bytes:
+    """Return a PNG of 8x8 pixels with 16 bits a channel, which Pillow has no way to write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colours]
+    head = struct.pack(">IIBBBBB", 8, 8, 16, colours, 0, 0, 0)
+    lines = zlib.compress((b"\0" + bytes(8 * channels * 2)) * 8)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("colours", [0, 2, 4, 6])
+def test_sixteen_bits_are_refused_in_every_mode(colours, tmp_path):
+    refused("train/a.png .* has mode .*;16", tmp_path, write_folder(tmp_path, {"train/a.png": deep_png(colours)}))
+
+
+def test_sixteen_bits_of_a_ppm_are_refused(tmp_path):
+    deep = b"P6\n2 2\n65535\n" + bytes(24)
+    refused("train/a.ppm .* values up to 65535", tmp_path, write_folder(tmp_path, {"train/a.ppm": deep}))
+    shallow = b"P6\n2 2\n255\n" + bytes(12)
+    assert len(ImageFolder(write_folder(tmp_path, {"train/a.ppm": shallow})).load(tmp_path, "train")) == 1
+
+
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_a_path_is_opened_as_it_lies(form, tmp_path):
+    path = write_folder(tmp_path / "x", SPLIT) if form == "folder" else write_zip(tmp_path / "x.zip", SPLIT)
+    data = ImageFolder.opening(Path(path))
+    assert data.spec(tmp_path) == ImageSpec((3, 8, 8), classes=2)
+    whole = data.stream(tmp_path, "all")
+    assert len(whole) == 5
+    assert whole.labels.tolist() == [1, 0, 0, 1, 0]  # sorted by name: test/dog, train/cat, ..., val/cat
+    loaded = ImageFolder(path).load(tmp_path, "all")
+    assert torch.equal(whole.pixels[torch.arange(5)], loaded.pixels)
+
+
+def test_what_is_no_folder_and_no_zip_is_left_to_others(tmp_path):
+    assert ImageFolder.opening(tmp_path / "x.npz") is None
+    assert ImageFolder.opening(tmp_path / "x.tar") is None
+
+
+def test_opened_grey_images_stay_grey(tmp_path):
+    data = ImageFolder.opening(
+        Path(write_folder(tmp_path, {"a.png": picture(9, mode="L"), "b.png": picture(1, mode="1")}))
+    )
+    assert data.spec(tmp_path).shape == (1, 8, 8)
+    assert data.stream(tmp_path, "all").pixels[torch.arange(2)][:, 0, 0, 0].tolist() == [9, 255]
+
+
+@pytest.mark.parametrize(
+    ("modes", "message"),
+    [
+        (("L", "RGB"), "a.png is grey, b.png is colour"),
+        (("RGB", "L"), "a.png is colour, b.png is grey"),
+        (("RGB", "RGBA"), "a.png is colour, b.png is transparent"),
+    ],
+)
+def test_an_opened_set_of_mixed_modes_is_refused_not_converted(modes, message, tmp_path):
+    path = write_folder(tmp_path, {f"{name}.png": picture(mode=mode) for name, mode in zip("ab", modes, strict=True)})
+    with pytest.raises(ValueError, match=f"mixes modes: {message}"):
+        ImageFolder.opening(Path(path)).stream(tmp_path, "all")
+    assert len(ImageFolder(path).load(tmp_path, "all")) == 2
+
+
+def test_folders_that_mean_nothing_to_us_are_no_fault_of_an_opened_set(tmp_path):
+    path = Path(write_folder(tmp_path, shades("epoch1/a.png", "b.png")))
+    assert ImageFolder.opening(path).stream(tmp_path, "all").labels is None
+    assert len(ImageFolder.opening(path).stream(tmp_path, "all")) == 2
+
+
+def test_a_set_that_is_streamed_is_the_one_that_is_loaded(tmp_path, monkeypatch):
+    path = write_folder(tmp_path, shades(*(f"{kind}/{index:02}.png" for kind in "ab" for index in range(20))))
+    data = ImageFolder(path)
+    loaded = data.load(tmp_path, "train")
+    at_once = data.stream(tmp_path, "train")
+    assert isinstance(at_once.pixels, rows.Held)
+    monkeypatch.setattr(rows, "available_bytes", lambda: 4 * 32 * 192 - 1)
+    bit_by_bit = data.stream(tmp_path, "train")
+    assert isinstance(bit_by_bit.pixels, rows.ImageRows)
+    order = torch.tensor([31, 0, 7, 7])
+    for stream in (at_once, bit_by_bit):
+        assert torch.equal(stream.pixels[order], loaded.pixels[order])
+        assert torch.equal(stream.labels, loaded.labels)
+        assert stream.pixels.fingerprint == content_hash(loaded.pixels)
+
+
+def test_a_large_set_is_known_by_its_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "SMALL", 0)
+    monkeypatch.setattr(rows, "CHUNK", 2)
+
+    def mark(files, **fields):
+        path = write_zip(tmp_path / "x.zip", files)
+        return ImageFolder(path, **fields).stream(tmp_path, "all").pixels.fingerprint
+
+    first = mark(SPLIT)
+    assert mark(SPLIT) == first
+    folder = ImageFolder(write_folder(tmp_path / "folder", SPLIT)).stream(tmp_path, "all").pixels
+    assert folder.fingerprint == first
+    assert mark(SPLIT, size=4) != first
+    assert mark(SPLIT | {"train/cat/a.png": picture((99, 0, 0))}) != first
+
+
+def test_an_image_that_breaks_off_is_named_when_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "SMALL", 0)
+    noise = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)).save(noise, "PNG")
+    files = {"a.png": noise.getvalue(), "b.png": noise.getvalue()[:120], "c.png": picture(size=(9, 8))}
+    stream = ImageFolder.opening(Path(write_folder(tmp_path, files))).stream(tmp_path, "all")
+    assert len(stream.pixels[torch.tensor([0])]) == 1
+    with pytest.raises(ValueError, match=r"b.png in .* cannot be decoded"):
+        stream.pixels[torch.tensor([0, 1])]
+    with pytest.raises(ValueError, match=r"mixes sizes: a.png is 8x8, c.png is 9x8"):
+        stream.pixels[torch.tensor([2])]
