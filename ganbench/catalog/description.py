@@ -30,9 +30,13 @@ class Field:
 
 @dataclass(frozen=True)
 class Description:
-    """An entry in words; ``traits`` and ``recipe`` are values as text by name, ``source`` the SHA-256 of the code."""
+    """An entry in words; ``traits`` and ``recipe`` are values as text by name, ``source`` the SHA-256 of the code.
+
+    ``default`` is an instance with all defaults, or the class where there is none.
+    """
 
     entry: Entry
+    default: Any
     fields: tuple[Field, ...]
     formula: str
     traits: Mapping[str, str]
@@ -50,6 +54,7 @@ def describe(entry: Entry) -> Description:
     recipe = getattr(default, "recipe", TRAITS["recipe"])
     return Description(
         entry=entry,
+        default=default,
         fields=fields(component),
         formula=formula(component),
         traits=_traits(entry, default),

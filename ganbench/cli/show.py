@@ -70,13 +70,12 @@ def _metric_rows(about: Description) -> list[tuple[str, str]]:
     """Return in words how to read a metric: which way is better, on which scale, from what, above which floor."""
     from ganbench.components import trait
 
-    metric: Any = about.entry.component
+    metric: Any = about.default
     words = {name: ", ".join(sorted(trait(metric, name))) for name in ("error_needs", "blind")}
-    needs = metric.needs if isinstance(metric.needs, frozenset) else None
     rows = [
         ("direction", f"{metric.direction} is better"),
         ("scale", _SCALES[metric.scale]),
-        ("needs", ", ".join(sorted(needs)) if needs is not None else "depends on the fields"),
+        ("needs", ", ".join(sorted(metric.needs)) if isinstance(metric.needs, frozenset) else "depends on the fields"),
         ("floor", _FLOORS.get(trait(metric, "floor"), "")),
     ]
     if words["error_needs"]:
