@@ -1,4 +1,4 @@
-"""The embedded classifiers are what their cards say, and Inception is never taken for what it is not."""
+"""The embedded classifiers are what their cards say."""
 
 import hashlib
 import json
@@ -8,14 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganbench import ExtractorUnavailable, ImageSpec, PointSpec
-from ganbench_zoo import inception
+from ganbench import ImageSpec, PointSpec
 from ganbench_zoo.classifier import FOLDER, read_card
 from ganbench_zoo.datasets.digits import Digits
 from ganbench_zoo.datasets.mnist import Mnist
-from ganbench_zoo.extractors import inception_v3
 from ganbench_zoo.extractors.digits_cnn import DigitsCnn
-from ganbench_zoo.extractors.inception_v3 import InceptionV3
 from ganbench_zoo.extractors.mnist_cnn import MnistCnn
 
 DATA = os.environ.get("GANBENCH_DATA")
@@ -150,10 +147,6 @@ def test_digits_of_32_have_the_features_of_16(network, digits):
         (MnistCnn(), ImageSpec((1, 28, 28)), None),
         (MnistCnn(), ImageSpec((1, 32, 32)), None),
         (MnistCnn(), ImageSpec((1, 16, 16)), "one channel of 28x28 or 32x32"),
-        (InceptionV3(), ImageSpec((1, 28, 28)), None),
-        (InceptionV3(), ImageSpec((3, 64, 48)), None),
-        (InceptionV3(), ImageSpec((4, 32, 32)), "one or three channels, not 4"),
-        (InceptionV3(), PointSpec((2,)), "takes images, not points"),
     ],
 )
 def test_what_extractors_accept(extractor, data, reason):
@@ -161,124 +154,14 @@ def test_what_extractors_accept(extractor, data, reason):
     assert found is None if reason is None else reason in found
 
 
-@pytest.fixture
-def no_weights(tmp_path, monkeypatch):
-    """Let torch's hub cache be empty and every download fail as it does without a network."""
-
-    def refuse(*args, **kwargs):
-        raise OSError("no network")
-
-    monkeypatch.delenv(inception.VARIABLE, raising=False)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
-    return tmp_path / "hub" / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
-
-
-@pytest.fixture(scope="module")
-def random_weights(tmp_path_factory):
-    """Write a state dict of Inception's shapes whose activations keep their scale."""
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    folder = tmp_path_factory.mktemp("inception")
-    torch.save({}, folder / "empty.pth")
-    torch.manual_seed(0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
-        module = FeatureExtractorInceptionV3("x", ["2048"], feature_extractor_weights_path=folder / "empty.pth")
-    for layer in module.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    torch.save(module.state_dict(), folder / "random.pth")
-    return str(folder / "random.pth")
-
-
-def test_inception_without_weights_or_network_says_what_to_do(no_weights, capsys):
-    reason = InceptionV3().available()
-    assert str(no_weights) in reason
-    assert "python -m ganbench_zoo.inception" in reason
-    assert "GANBENCH_INCEPTION" in reason
-    with pytest.raises(ExtractorUnavailable, match="downloading failed: no network"):
-        InceptionV3().load(CPU)
-    assert capsys.readouterr().out == ""
-    with pytest.raises(SystemExit, match="no weights here"):
-        inception.main()
-
-
-def test_inception_says_who_named_the_missing_file(no_weights, monkeypatch):
-    assert "the parameter weights" in InceptionV3(weights="nowhere.pth").available()
-    with pytest.raises(ExtractorUnavailable, match=r"nowhere.pth \(the parameter weights\) does not exist"):
-        InceptionV3(weights="nowhere.pth").load(CPU)
-    monkeypatch.setenv(inception.VARIABLE, "elsewhere.pth")
-    assert "elsewhere.pth (the variable GANBENCH_INCEPTION)" in InceptionV3().available()
-
-
-def test_a_cached_file_that_is_not_the_released_one_is_refused(no_weights):
-    no_weights.parent.mkdir(parents=True)
-    no_weights.write_bytes(b"truncated")
-    assert InceptionV3().available() is None
-    with pytest.raises(ExtractorUnavailable, match=r"the released weights 6726825d.*delete the file"):
-        InceptionV3().load(CPU)
-
-
-def test_a_download_is_compared_with_the_known_hash_and_kept(no_weights, monkeypatch):
-    asked = {}
-
-    def give(url, path, hash_prefix, progress):
-        asked.update(url=url, hash_prefix=hash_prefix)
-        Path(path).write_bytes(b"weights")
-
-    monkeypatch.setattr("torch.hub.download_url_to_file", give)
-    location = inception.locate(None)
-    inception.fetch(location)
-    assert location.path == no_weights
-    assert no_weights.read_bytes() == b"weights"
-    assert asked["hash_prefix"] == inception.SHA256
-    assert inception.SHA256[:8] in asked["url"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"hello", "no file of torch weights"),
-        ({}, "does not hold this network's weights"),
-        ({"fc.weight": torch.zeros(3)}, "does not hold this network's weights"),
-        (torch.zeros(3), "does not hold this network's weights"),
-        (Path("x"), "no file of torch weights"),
-    ],
-)
-def test_files_that_are_no_inception_weights(content, message, tmp_path):
-    path = tmp_path / "w.pth"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        torch.save(content, path)
-    with pytest.raises(ValueError, match=message) as caught:
-        InceptionV3(weights=str(path)).load(CPU)
-    assert "\n" not in str(caught.value)
-
-
-def test_inception_with_other_weights_is_not_canonical(random_weights, monkeypatch):
-    monkeypatch.setenv(inception.VARIABLE, random_weights)
-    network = InceptionV3().load(CPU)
-    assert not network.canonical
-    sha256 = hashlib.sha256(Path(random_weights).read_bytes()).hexdigest()
-    assert network.provenance["weights_sha256"] == sha256
-    assert "repeated to three" in network.provenance["preprocessing"]["input"]
-    grey = torch.randint(256, (3, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    out = network(grey)
-    assert out.features.shape == (3, 2048)
-    assert out.logits.shape == (3, 1008)
-    again = network(grey.repeat(1, 3, 1, 1))
-    assert torch.equal(out.features, again.features)
-    single = network(grey[:1])
-    assert (single.features - out.features[:1]).abs().max() < 1e-4 * out.features.std()
-    bias = network.module.fc.bias
-    linear = out.features @ network.module.fc.weight.T
-    assert torch.allclose(out.logits, linear, rtol=1e-4, atol=1e-4 * float(linear.abs().max()))
-    assert bias.abs().max() > 0
-
-
-def test_inception_is_canonical_only_with_the_known_hash(random_weights, monkeypatch):
-    sha256 = hashlib.sha256(Path(random_weights).read_bytes()).hexdigest()
-    monkeypatch.setattr(inception_v3, "SHA256", sha256)
-    assert InceptionV3(weights=random_weights).load(CPU).canonical
+def test_embedded_networks_take_images_that_were_not_rounded(network, digits):
+    pixels = digits.pixels[:40]
+    found = network(pixels).features
+    assert DigitsCnn.continuous
+    assert MnistCnn.continuous
+    assert torch.equal(network(pixels.float()).features, found)
+    moved = (network(pixels.float() + 0.25).features - found).norm(dim=1)
+    assert 0 < moved.max() < 0.1
+    mnist = MnistCnn().load(CPU)
+    stored = torch.randint(256, (4, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(mnist(stored.float()).features, mnist(stored).features)
