@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import re
 import sys
@@ -47,6 +48,7 @@ def load_catalog(paths: Sequence[Path] = ()) -> Catalog:
     return found.catalog()
 
 
+@functools.cache
 def hooks() -> tuple[str, ...]:
     """Name the hooks, in the order of `ganbench.hookspecs`."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -115,10 +116,7 @@ class Loose:
 
     def origin(self, component: type) -> str:
         """Return "file:line" of the class."""
-        try:
-            return f"{inspect.getsourcefile(component)}:{inspect.getsourcelines(component)[1]}"
-        except (OSError, TypeError):  # a class made by a call has no lines of its own
-            return str(self.file or self.path)
+        return _place(component) or str(self.file or self.path)
 
     def _spec(self) -> ModuleSpec:
         file = self.file
@@ -144,6 +142,15 @@ class _FreshLoader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
         return self.source_to_code(self.get_data(self.path), self.path)
+
+
+@functools.cache
+def _place(component: type) -> str | None:
+    """Return "file:line" of a class, looked up once: each time the whole file would be parsed."""
+    try:
+        return f"{inspect.getsourcefile(component)}:{inspect.getsourcelines(component)[1]}"
+    except (OSError, TypeError):  # a class made by a call has no lines of its own
+        return None
 
 
 def installed() -> Iterator[Installed]:
