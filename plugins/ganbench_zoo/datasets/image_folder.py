@@ -144,9 +144,10 @@ class OpenedFolder(ImageFolder):
     def _read(self, root: Path) -> tuple[Source, Layout]:
         source = open_source(resolve(self.path, root))
         try:
-            return source, arrange(source)
+            layout = arrange(source)
         except ValueError:  # folders that mean nothing to us are no fault of the images
-            return source, Layout({"all": [(name, None) for name in source.names]}, ())
+            layout = Layout({"all": [(name, None) for name in source.names]}, ())
+        return source, Layout({"all": layout.everything()}, layout.classes)
 
     def _decoder(self, source: Source, layout: Layout) -> Decoder:
         decoder = super()._decoder(source, layout)
