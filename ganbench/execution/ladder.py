@@ -149,15 +149,17 @@ class _Climber:
         reasons = {name: reason for name, reason in refused.items() if reason}
         usable = [ladder for ladder in self.chosen if ladder.name not in reasons]
         if not usable:
-            text = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-            raise SuiteError(f"no ladder can be climbed on {self.ask.dataset!r}: {text}")
+            raise SuiteError(f"no ladder can be climbed on {self.ask.dataset!r}: {_listed(reasons)}")
         draws, factor = clean_draws(self.stock)
         self.total = 1 + len(draws) + sum(len(ladder.degrees(self.stock)) - 1 for ladder in usable)
         clean = self._score("clean", self.stock.clean)
         spreads = self._spreads(draws, factor)
         climbed = {ladder.name: self._climb(ladder, clean) for ladder in usable}
         self.tell("done", self.total, self.total)
-        skipped = {name: str(score.reason) for name, score in clean.items() if score.status == "skipped"}
+        metrics = list(self._judged(climbed, spreads))
+        without = {metric.name: str(clean[metric.name].reason) for metric in metrics if not metric.measured}
+        if len(without) == len(metrics):
+            raise SuiteError(f"no metric has a value on {self.ask.dataset!r}: {_listed(without)}")
         return Report(
             dataset=self.ask.dataset,
             extractor=self.extractor.name,
@@ -171,8 +173,8 @@ class _Climber:
             },
             seed=self.ask.seed,
             ladders={name: steps for name, (steps, _) in climbed.items()},
-            metrics=tuple(self._judged(clean, climbed, spreads)),
-            left_out=self.left_out | reasons | skipped,
+            metrics=tuple(metric for metric in metrics if metric.measured),
+            left_out=self.left_out | reasons | without,
         )
 
     def _climb(self, ladder: Ladder, clean: Scores) -> tuple[Steps, list[Scores]]:
@@ -203,14 +205,12 @@ class _Climber:
         return {name: factor * statistics.stdev(found) for name, found in values.items() if len(found) > 1}
 
     def _judged(
-        self, clean: Scores, climbed: Mapping[str, tuple[Steps, list[Scores]]], spreads: Mapping[str, float]
+        self, climbed: Mapping[str, tuple[Steps, list[Scores]]], spreads: Mapping[str, float]
     ) -> Iterator[MetricReport]:
         floors = self.evaluator.floors()
         protocols = self.evaluator.protocols(self._rule(), self.stock.n)
         metrics = dict(self.metrics)
         for requested, full in self.evaluator.names.items():
-            if clean[full].status == "skipped":
-                continue
             metric, spread = metrics[requested], spreads.get(full)
             yield MetricReport(
                 name=full,
@@ -236,10 +236,14 @@ def _judge(name: str, steps: Steps, scores: Sequence[Score], metric: Metric, spr
         for score, effective in zip(scores, steps.effective, strict=True)
     )
     readings = [Reading(*given) for given in zip(steps.levels, (score.value for score in scores), noises, strict=True)]
-    return Climb(tuple(scores), noises, judge(readings, metric.direction, name in trait(metric, "blind")))
+    return Climb(steps.levels, tuple(scores), noises, judge(readings, metric.direction, name in trait(metric, "blind")))
 
 
 def _ladder(name: str) -> Ladder:
     if name not in LADDERS:
         raise SuiteError(f"unknown ladder {name!r}{did_you_mean(name, LADDERS)}")
     return LADDERS[name]
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())

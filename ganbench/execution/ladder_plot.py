@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ganbench.execution.ladder_report import Climb, MetricReport, Report
 from ganbench.files import write_atomically
 from ganbench.results.text import ARROWS
+from ganbench.scoring.verdict import BEYOND
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,24 +64,38 @@ def write_plot(path: Path, report: Report) -> None:
 
 def _draw(panel: Axes, metric: MetricReport) -> None:
     """Draw one metric: a point a rung, with its noise as a bar."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    logarithmic = metric.scale == "log" and all(value > 0 for value in _values(metric))
     for name, climb in metric.climbs.items():
         _draw_line(panel, name, climb, name in metric.blind)
     if metric.floor is not None:
         panel.axhline(metric.floor["value"], color="0.35", linestyle="--", linewidth=1)
-    if logarithmic:
-        panel.set_yscale("log")
-        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        panel.yaxis.set_minor_formatter(NullFormatter())
+    _scale(panel, metric)
     panel.set_title(f"{metric.label} {ARROWS[metric.direction]}", fontsize=10)
     panel.set_xlabel("rung (0 is clean)", fontsize=9)
     panel.set_ylabel(f"{metric.direction} is better", fontsize=9)
     panel.set_xticks(range(max(len(climb.scores) for climb in metric.climbs.values())))
     panel.tick_params(labelsize=8)
     panel.grid(visible=True, color="0.92", linewidth=0.8)
+
+
+def _scale(panel: Axes, metric: MetricReport) -> None:
+    """Make the axis logarithmic where ratios matter; around a floor of 0 it is linear within the noise."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+    values, noise = _values(metric), BEYOND * max(climb.noises[0] for climb in metric.climbs.values())
+    around_zero = metric.scale == "log" or (metric.floor is not None and metric.floor["value"] == 0)
+    if metric.scale == "log" and min(values) > 0:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    elif around_zero and noise > 0:
+        panel.set_yscale("symlog", linthresh=noise)
+        decades = [10.0**power for power in range(-12, 13) if noise <= 10.0**power <= 2 * max(map(abs, values))]
+        panel.yaxis.set_major_locator(FixedLocator([*(-decade for decade in decades), 0.0, *decades]))
+        panel.yaxis.set_minor_locator(NullLocator())
+        panel.set_ylim(1.5 * min(*values, -noise), 1.5 * max(*values, noise))
+    else:
+        return
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
 
 
 def _draw_line(panel: Axes, name: str, climb: Climb, blind: bool) -> None:

@@ -26,11 +26,17 @@ class Steps:
 
 @dataclass(frozen=True)
 class Climb:
-    """One metric along one ladder: its score on every rung from the clean set on, their noise, the verdict."""
+    """One metric along one ladder: levels, scores and their noise from the clean set on, and the verdict."""
 
+    levels: tuple[float, ...]
     scores: tuple[Score, ...]
     noises: tuple[float, ...]
     verdict: Verdict
+
+    @property
+    def lost(self) -> list[float]:
+        """Return the levels of the rungs without a value."""
+        return [level for level, score in zip(self.levels, self.scores, strict=True) if score.value is None]
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,16 @@ class MetricReport:
     climbs: Mapping[str, Climb]
 
     @property
+    def measured(self) -> bool:
+        """Whether there is a value anywhere."""
+        return any(len(climb.lost) < len(climb.levels) for climb in self.climbs.values())
+
+    @property
     def trust(self) -> str:
         """One sentence on how far the metric can be trusted on this data."""
-        return sentence({name: climb.verdict for name, climb in self.climbs.items()})
+        verdicts = {name: climb.verdict for name, climb in self.climbs.items()}
+        lost = {name: climb.lost[0] for name, climb in self.climbs.items() if climb.lost}
+        return sentence(verdicts, lost)
 
     @property
     def heading(self) -> str:
@@ -134,8 +147,7 @@ def as_csv(report: Report) -> str:
     writer.writerow(names)
     for metric in report.metrics:
         for name, climb in metric.climbs.items():
-            levels = report.ladders[name].levels
-            for rung, (level, score, noise) in enumerate(zip(levels, climb.scores, climb.noises, strict=True)):
+            for rung, (level, score, noise) in enumerate(zip(climb.levels, climb.scores, climb.noises, strict=True)):
                 found = (score.value, score.error, noise, score.status, score.reason, score.note)
                 writer.writerow([metric.name, name, rung, level, *found, climb.verdict])
     return file.getvalue()
@@ -157,8 +169,9 @@ def lines(report: Report) -> Iterator[str]:
     if report.left_out:
         yield ""
         yield "left out"
+        widest = max(map(len, report.left_out))
         for name, reason in report.left_out.items():
-            yield f"  {name:<14}{reason}"
+            yield f"  {name:<{widest}}  {reason}"
 
 
 def _row(cells: Iterator[str]) -> str:
@@ -199,16 +212,16 @@ def _markdown_lines(report: Report) -> Iterator[str]:
             for name, climb in metric.climbs.items()
         ]
         yield from _table(["ladder", "clean", *(f"rung {i}" for i in range(1, rungs))], rows, numbers=True)
-        yield from _reasons(report, metric)
+        yield from _reasons(metric)
     yield ""
     yield from _notes(report)
 
 
-def _reasons(report: Report, metric: MetricReport) -> Iterator[str]:
+def _reasons(metric: MetricReport) -> Iterator[str]:
     """Yield a line for each reason why there is no value."""
     found: dict[str, list[str]] = {}
     for name, climb in metric.climbs.items():
-        for level, score in zip(report.ladders[name].levels, climb.scores, strict=True):
+        for level, score in zip(climb.levels, climb.scores, strict=True):
             if score.value is None:
                 found.setdefault(str(score.reason), []).append(f"{name} {level:g}")
     if found:

@@ -129,8 +129,11 @@ _OTHERS: Mapping[Word, tuple[str, str]] = {
 }
 
 
-def sentence(verdicts: Mapping[str, Verdict]) -> str:
-    """Say in one sentence how far a metric can be trusted, from its verdicts by ladder."""
+def sentence(verdicts: Mapping[str, Verdict], lost: Mapping[str, float] | None = None) -> str:
+    """Say in one sentence how far a metric can be trusted, from its verdicts by ladder.
+
+    ``lost`` gives the level of the first rung without a value, on ladders where there is one.
+    """
     trusted = [
         _TRUSTED[verdict.word].format(ladder, verdict.level)
         for ladder, verdict in verdicts.items()
@@ -141,6 +144,13 @@ def sentence(verdicts: Mapping[str, Verdict]) -> str:
         found = [form.format(ladder, verdict.level) for ladder, verdict in verdicts.items() if verdict.word == word]
         if found:
             parts.append(phrase.format(_listed(found)))
+    gaps = [
+        f"{ladder} ({level:g})"
+        for ladder, level in (lost or {}).items()
+        if ladder in verdicts and verdicts[ladder].word != "not measured"
+    ]
+    if gaps:
+        parts.append(f"has rungs without a value on {_listed(gaps)}")
     return f"{'; '.join(parts)}."
 
 

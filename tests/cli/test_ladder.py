@@ -58,9 +58,13 @@ def test_clean_sets_are_one_set_and_two_climbs_are_one(ganbench):
 
 def test_by_default_every_metric_with_a_meaning_here_is_judged(ganbench):
     report = json.loads(ganbench(*BLOBS, "--ladder", "noise", "--json").stdout)
-    metrics = {entry.name: entry.component for entry in load_catalog().of_kind("metric")}
+    metrics = {entry.name: entry.component() for entry in load_catalog().of_kind("metric")}
     meant = {name for name, metric in metrics.items() if not {"generator", "truth"} & set(metric.needs)}
-    assert {name.partition("/")[0] for name in report["metrics"]} == meant
+    judged = {name.partition("/")[0] for name in report["metrics"]}
+    assert {"fd", "cs", "kd", "precision", "recall", "density", "coverage"} <= judged
+    without_value = {name.partition("/")[0] for name in report["left_out"] if "/" in name}
+    assert judged | without_value == meant
+    assert not judged & without_value
     assert report["left_out"]["ppl"] == "it needs a generator"
     assert report["left_out"]["modes"] == "it needs data whose modes are known"
 
@@ -100,6 +104,52 @@ def test_ladders_and_samples_are_chosen_and_written_where_one_says(ganbench):
     assert "copies among the 60 samples" in Path("here/ladder.md").read_text()
 
 
+def test_points_climb_what_has_a_meaning_for_points(ganbench):
+    result = ganbench(
+        "ladder", "ring(train=4000)", "--samples", 600, "--metrics", "modes,hq,mode_kl,recall,fd_inf", "--json"
+    )
+    report = json.loads(result.stdout)
+    assert set(report["ladders"]) == {"noise", "mode_dropping", "duplication", "mixing"}
+    assert report["left_out"] == {"blur": "points have no pixels", "contrast": "points have no pixels"}
+    verdicts = {
+        (metric.partition("/")[0], ladder): climb["verdict"]
+        for metric, found in report["metrics"].items()
+        for ladder, climb in found["ladders"].items()
+    }
+    assert verdicts["modes", "mode_dropping"] == "follows"
+    assert verdicts["modes", "mixing"] == "blind, as meant"
+    assert verdicts["hq", "mixing"] == "follows"
+    assert verdicts["hq", "mode_dropping"] == "blind, as meant"
+    assert verdicts["recall", "mode_dropping"].startswith("follows")
+    noise = report["metrics"]["mode_kl/raw"]["ladders"]["noise"]
+    assert noise["meant_to_move"] is False
+    assert Path("results/ladders/ring-train-4000/ladder.md").exists()
+
+
+def test_rungs_without_a_value_are_named_with_their_reason(ganbench):
+    arguments = ["--samples", 50, "--ladder", "noise", "--metrics", "mode_kl,mode_spread", "-o", "here"]
+    report = json.loads(ganbench("ladder", "ring(modes=2, train=400)", *arguments, "--json").stdout)
+    rungs = report["metrics"]["mode_kl/raw"]["ladders"]["noise"]["rungs"]
+    assert rungs[-1]["value"] is None
+    assert rungs[-1]["reason"] == "no sample is of high quality, so the modes have no shares"
+    text = Path("here/ladder.md").read_text()
+    assert "- n/a at noise" in text
+    assert "has rungs without a value on noise" in text
+    assert "no sample is of high quality" in text
+
+
+def test_a_metric_without_any_value_is_left_out_with_the_reason(ganbench):
+    arguments = ["--ladder", "noise", "--samples", 8]
+    report = json.loads(ganbench(*BLOBS, *arguments, "--metrics", "fd,fd_inf", "--json").stdout)
+    assert list(report["metrics"]) == ["fd/pixels"]
+    assert "samples for each of the 16 features" in report["left_out"]["fd_inf/pixels"]
+    result = ganbench(*BLOBS, *arguments, "--metrics", "fd_inf")
+    assert result.exit_code == 2
+    assert (
+        result.stderr.strip().splitlines()[-1].startswith("ganbench: no metric has a value on 'blobs': fd_inf/pixels:")
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -110,6 +160,7 @@ def test_ladders_and_samples_are_chosen_and_written_where_one_says(ganbench):
         (["ladder", "digits", "--samples", "451"], "three quarters of its training split are 450"),
         (["ladder", "digits", "--samples", "1"], "1 is not in the range x>=2"),
         (["ladder", "digits", "--metrics", "fid"], "metric 'fid' was asked for"),
+        (["ladder", "ring", "--ladder", "blur"], "no ladder can be climbed on 'ring': blur: points have no pixels"),
         (["ladder", "digits", "--device", "quantum"], "unknown device 'quantum'"),
     ],
 )

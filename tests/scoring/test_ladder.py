@@ -314,6 +314,13 @@ def test_the_sentence_says_where_a_metric_can_be_trusted():
     )
 
 
+def test_the_sentence_says_where_values_are_missing():
+    verdicts = {"noise": Verdict("follows"), "blur": Verdict("not measured")}
+    assert sentence(verdicts, {"noise": 0.8, "blur": 0.0}) == (
+        "Can be trusted along noise; has no value along blur; has rungs without a value on noise (0.8)."
+    )
+
+
 @pytest.mark.parametrize("word", list(MEANINGS))
 def test_every_verdict_has_its_words(word):
     text = sentence({"noise": Verdict(word, 0.5)})
