@@ -9,7 +9,21 @@ from typing import Any
 
 import click
 
-from ganbench.cli import cache, extractor, info, ladder, plugins, run, sample, score, show, suites, table
+from ganbench.cli import (
+    cache,
+    extractor,
+    extractors,
+    info,
+    ladder,
+    plugins,
+    rescore,
+    run,
+    sample,
+    score,
+    show,
+    suites,
+    table,
+)
 from ganbench.errors import GanbenchError
 
 
@@ -69,6 +83,8 @@ for _verb in (
     show.command,
     suites.command,
     suites.suite,
+    rescore.command,
+    extractors.command,
     extractor.extractor,
     cache.cache,
     ladder.command,

@@ -7,7 +7,7 @@ in the run's folder, so each can be stopped and repeated.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ class Bench:
             status = self._train(run, folder, stop, tell) if not run.is_baseline else {"status": "done", "reason": None}
             folder.write_json("run.json", {**status, "ended": datetime.now(UTC).isoformat(timespec="seconds")})
         if status["status"] == "done":
-            self._score(run, folder)
+            self.score(run)
         if status["status"] in FINISHED and not (folder.path / "sheet.png").exists():
             self._draw_sheet(run, folder)
         (folder.path / "error.txt").unlink(missing_ok=True)
@@ -203,8 +203,23 @@ class Bench:
                 found[int(read_details(path)["images_seen"])] = path
         return found | {last: folder.path / GENERATOR_FILE}
 
-    def _score(self, run: Run, folder: RunFolder) -> None:
-        missing = self.missing(run)
+    def absent_snapshots(self, runs: Iterable[Run]) -> list[float]:
+        """Return the fractions of ``scoring.at`` at which some finished run kept no generator to score."""
+        found = set()
+        for run in runs:
+            folder = self.store.run_folder(run.id)
+            if not run.is_baseline and (folder.status() or {}).get("status") == "done":
+                wanted = [at for at in self.job.scoring.at if at < 1]
+                found |= {at for at in wanted if not (folder.path / snapshot_file(at)).exists()}
+        return sorted(found)
+
+    def score(self, run: Run) -> None:
+        """Score what is stored of ``run``, once it is done, and not scored under today's protocols.
+
+        Raises:
+            GanbenchError: the stored weights cannot be read or do not fit, or records cannot be written.
+        """
+        missing, folder = self.missing(run), self.store.run_folder(run.id)
         if not missing:
             return
         evaluator = self.evaluator(run.labels["dataset"])
@@ -230,7 +245,7 @@ class Bench:
         if run.is_baseline:
             return TensorSource(self._baseline(run), generated_rule(seed), seed)
         splits = self.splits(run.labels["dataset"])
-        architecture = assemble(run.config, self.catalog).generator
+        architecture = component(self.catalog, "architecture", run.config["generator"])
         with own_randomness(0, self.device):  # layers draw initial weights
             network = architecture.generator(splits.spec)
         load_generator(path, network, self.device)

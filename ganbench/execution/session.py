@@ -99,15 +99,7 @@ class Session:
 
     def absent_snapshots(self) -> list[float]:
         """Return the fractions of ``scoring.at`` at which some finished run kept no generator to score."""
-        from ganbench.training.checkpoint import snapshot_file
-
-        found = set()
-        for run in self.plan.runs():
-            folder = self.store.run_folder(run.id)
-            if not run.is_baseline and (folder.status() or {}).get("status") == "done":
-                wanted = [at for at in self.job.scoring.at if at < 1]
-                found |= {at for at in wanted if not (folder.path / snapshot_file(at)).exists()}
-        return sorted(found)
+        return self.bench.absent_snapshots(self.plan.runs())
 
 
 def plan_json(plan: Plan, metrics: list[str], protocols: list[str]) -> dict[str, Any]:
