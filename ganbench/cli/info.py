@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganbench.cli.extractors import usabilities
 from ganbench.cli.layout import pairs
 from ganbench.cli.options import catalog_from, json_option, plugins_option
 from ganbench.folders import cache_folder, data_folder
@@ -105,14 +106,5 @@ def _folders() -> dict[str, str]:
 
 
 def _extractors(catalog: Catalog) -> dict[str, str]:
-    from ganbench.catalog.text import one_line
-
-    found = {}
-    for entry in catalog.of_kind("extractor"):
-        component: Any = entry.component
-        try:
-            reason = component().available()
-        except Exception as error:  # a plugin's fault must not hide the other extractors
-            reason = f"{type(error).__name__}: {error}"
-        found[entry.name] = "usable" if reason is None else f"not usable: {one_line(reason)}"
-    return found
+    found = sorted(usabilities(catalog), key=lambda one: one.name)
+    return {one.name: "usable" if one.usable else f"not usable: {one.reason}" for one in found}
