@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -32,7 +31,7 @@ MOST = 50_000
 
 CPU = torch.device("cpu")
 
-NOBODYS: Mapping[str, Any] = MappingProxyType({"dataset": None, "parameters": {}, "split": None})
+NOBODYS: Mapping[str, Any] = {"dataset": None, "parameters": {}, "split": None}
 """What is known of samples that no dataset read."""
 
 Tell = Callable[[str, int, int], None]

@@ -63,7 +63,7 @@ def readings(text: str, place: Place) -> list[Reading]:
         return [Reading("a function", text, partial(open_function, path, function[2] or "", place))]
     term = _TERM.fullmatch(text)
     written_as_path = text.startswith((".", "~")) or ("/" in text and not (term and term[2]))
-    there = _is_there(text) or _is_there(text.rpartition(":")[0])
+    there = _is_there(text) or _is_there(text.rpartition(":")[0], file=True)
     if written_as_path and not there:
         raise DatasetError(f"{text} does not exist")
     found = []
@@ -100,9 +100,10 @@ def term_of(dataset: Any, split: str) -> str:
     return f"{dataset.name}({inside}):{split}"
 
 
-def _is_there(text: str) -> bool:
+def _is_there(text: str, file: bool = False) -> bool:
     try:
-        return bool(text) and Path(text).expanduser().exists()
+        path = Path(text).expanduser()
+        return bool(text) and (path.is_file() if file else path.exists())
     except (OSError, RuntimeError):  # too long for a path, or of a user who is not there
         return False
 

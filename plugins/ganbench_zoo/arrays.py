@@ -134,8 +134,12 @@ def _in_archive(path: Path, key: str | None) -> ArrayFile:
     if len(set(keys)) < len(keys):
         raise ValueError(f"{path} holds an array twice")
     chosen = _choose(path, keys, key)
+    header = _member_header(path, chosen)
     labels = next((name for name in LABELS if name in keys and name != chosen), None)
-    return ArrayFile(path, chosen, _member_header(path, chosen), labels)
+    alone = len(set(keys) - set(LABELS) - {chosen}) == 0
+    if labels and not alone and _member_header(path, labels).shape[:1] != header.shape[:1]:
+        labels = None  # those of another array
+    return ArrayFile(path, chosen, header, labels)
 
 
 def _choose(path: Path, keys: list[str], key: str | None) -> str:

@@ -130,6 +130,12 @@ def test_the_array_that_is_meant(tmp_path):
         opened(path)
 
 
+def test_labels_belong_to_the_array_of_their_length(tmp_path):
+    np.savez(tmp_path / "x.npz", images=PIXELS, half=PIXELS[:10], y=LABELS)
+    assert everything(f"{tmp_path}/x.npz:half").labels is None
+    assert len(everything(f"{tmp_path}/x.npz:images").labels) == 20
+
+
 def test_other_paths_are_left_to_others(tmp_path):
     assert opened(tmp_path) is None
     assert opened("x.zip") is None
