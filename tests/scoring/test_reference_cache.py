@@ -6,16 +6,19 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ganbench import FeatureStore, GanbenchError
+from ganbench import FeatureStore, GanbenchError, Images, ImageSpec
+from ganbench.scoring.evaluate import Evaluator, ScoringSettings, Subject
 from ganbench.scoring.reference import FORMAT, ReferenceCache, content_hash, read_header
+from ganbench.scoring.sample import TensorSource
 from ganbench.scoring.upkeep import clear, entries, fault
 
 KEY = {"content": "abc", "extractor": {"name": "projection", "weights_sha256": "1"}, "rows": [0, 30], "cap": 50}
@@ -65,6 +68,40 @@ def test_any_changed_input_misses(tmp_path, features, change):
     cache.save(KEY, features)
     assert cache.load({**KEY, **change}) is None
     assert cache.load(dict(reversed(KEY.items()))) is not None
+
+
+@dataclass(frozen=True)
+class Largest:
+    """A metric that needs the classes of the samples."""
+
+    name: ClassVar[str] = "largest"
+    paper: ClassVar[str] = "tests"
+    direction: ClassVar[str] = "lower"
+    scale: ClassVar[str] = "linear"
+    needs: ClassVar[frozenset] = frozenset({"features", "labels"})
+    version: ClassVar[int] = 1
+
+    def compute(self, generated, real, context):
+        return float(real.features[real.labels == 1].mean())
+
+
+def test_changed_labels_miss_where_a_metric_needs_them(tmp_path, projections):
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (60, 1, 4, 4), generator=rng, dtype=torch.uint8)
+    labels = torch.arange(60) % 2
+
+    def value(labels: torch.Tensor) -> float:
+        images = Images(pixels, labels)
+        subject = Subject("toy", "toy", ImageSpec((1, 4, 4), 2), None, images, {"content": "the same"})
+        settings = ScoringSettings((("largest", Largest()),), projections.Projection(), 30)
+        evaluator = Evaluator(settings, subject, torch.device("cpu"), ReferenceCache(tmp_path))
+        (score,) = evaluator.score(TensorSource(pixels, {}))
+        return score.value
+
+    first, second = value(labels), value(1 - labels)
+    assert first != second
+    assert value(labels) == first
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 2
 
 
 def test_a_file_under_another_name_is_refused(tmp_path, features):
