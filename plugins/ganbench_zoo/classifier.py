@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganbench import DataSpec, Features, ImageSpec
+from ganbench_zoo.pixels import exact_float32
 
 FOLDER = Path(__file__).parent / "extractors" / "weights"
 CHANNELS = {1: "one channel", 3: "three channels"}
@@ -107,7 +108,8 @@ class ClassifierNetwork:
     @torch.no_grad()
     def __call__(self, stored: Tensor) -> Features:
         """Map stored (N, C, H, W) to standardised features (N, width) and logits (N, classes), float32."""
-        raw, logits = self.module(preprocess(stored.to(self.module.feature_mean.device), self.shape))
+        with exact_float32():
+            raw, logits = self.module(preprocess(stored.to(self.module.feature_mean.device), self.shape))
         return Features((raw - self.module.feature_mean) / self.module.feature_std, logits)
 
 

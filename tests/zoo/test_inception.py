@@ -15,7 +15,7 @@ from ganbench import ExtractorUnavailable
 from ganbench_zoo import inception
 from ganbench_zoo.extractors.inception_v3 import InceptionV3
 from ganbench_zoo.inception import RELEASE, SHA256, Convolution
-from ganbench_zoo.pretrained import exact_float32, resized
+from ganbench_zoo.pixels import exact_float32, resized
 
 CPU = torch.device("cpu")
 

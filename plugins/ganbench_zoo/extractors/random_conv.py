@@ -22,7 +22,7 @@ from torch import Tensor
 
 import ganbench
 from ganbench import DataSpec, Features
-from ganbench_zoo.pretrained import check_images, exact_float32, moved, refusal
+from ganbench_zoo.pixels import check_images, exact_float32, moved, refusal
 
 STEPS = 1 << 16  # mean and deviation are rounded to 1 / STEPS, so that every machine has the same
 IMAGES = 256

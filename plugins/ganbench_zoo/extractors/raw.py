@@ -19,7 +19,7 @@ from torch import Tensor
 
 import ganbench
 from ganbench import DataSpec, Features
-from ganbench_zoo.pretrained import check_images
+from ganbench_zoo.pixels import check_images
 
 LIMIT = 8192
 PROVENANCE: Mapping[str, Any] = MappingProxyType(
