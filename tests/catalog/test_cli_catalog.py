@@ -81,18 +81,6 @@ def test_show_prints_a_component_in_full(each):
         assert text in result.stdout
 
 
-def test_show_says_how_to_read_a_metric():
-    text = " ".join(invoke(show.command, "fd", "--kind", "metric").stdout.split())
-    assert "formula |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^1/2)" in text
-    assert "direction lower is better" in text
-    assert "scale log: two values are compared by their ratio" in text
-    assert "needs moments floor above what a perfect generator deserves" in text
-    assert "error_needs features, for its standard error" in text
-    precision = " ".join(invoke(show.command, "precision").stdout.split())
-    assert "direction higher is better" in precision
-    assert "floor none that follows from its definition" in precision
-
-
 def test_show_as_json(each):
     shown = json.loads(invoke(show.command, "jitter", "--plugins", each, "--json").stdout)
     assert shown["kind"] == "augmentation"
