@@ -68,7 +68,7 @@ def plugins() -> str:
         if kind.any_of:
             parts.append(f"At least one of {', '.join(f'`{method}()`' for method in kind.any_of)} must be defined.")
     parts.append("## What components are given and return")
-    for name in ("Game", "FeatureNetwork", "MetricContext", "Neighbours"):
+    for name in ("Game", "FeatureNetwork", "Lesson", "MetricContext", "Neighbours"):
         parts += source.described(name, "###")
     parts += [
         "## Values",

@@ -15,7 +15,7 @@ import click
 from ganbench.cli.extractors import usabilities
 from ganbench.cli.layout import pairs
 from ganbench.cli.options import catalog_from, json_option, plugins_option
-from ganbench.folders import cache_folder, data_folder
+from ganbench.folders import cache_folder, data_folder, extractors_folder
 
 if TYPE_CHECKING:
     from ganbench.catalog import Catalog
@@ -99,6 +99,7 @@ def _folders() -> dict[str, str]:
     for title, variable, folder in (
         ("caches", "GANBENCH_CACHE", cache_folder()),
         ("data", "GANBENCH_DATA", data_folder()),
+        ("trained extractors", "GANBENCH_EXTRACTORS", extractors_folder()),
     ):
         chosen = f"from {variable}" if os.environ.get(variable) else f"{variable} not set"
         found[title] = f"{folder} ({chosen}{'' if folder.is_dir() else ', not there yet'})"
