@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ganbench.catalog import Catalog
-from ganbench.components import Extractor, Truth
+from ganbench.components import Extractor, Metric, Truth
 from ganbench.errors import DatasetError, ExtractorUnavailable, GanbenchError
 from ganbench.execution.environment import describe_environment
 from ganbench.execution.inputs import MOST, Input, Place, Tell, blamed, collected, silent, training_split
@@ -37,13 +37,14 @@ GIVEN = {"samples": "a set as it was given", "rows": "first of a permutation fro
 class Wanted:
     """What is to be measured.
 
-    ``extractor`` None is the reference's own, ``metrics`` None the standard ones, ``samples`` None all there are up to
-    `ganbench.execution.inputs.MOST`. ``force`` uses the extractor on data that it was not made for, ``errors`` asks
-    for standard errors.
+    ``metrics`` come from `find_metrics`. ``extractor`` None is the reference's own, with ``weights`` from a file where
+    one is given; ``samples`` None are all there are up to `ganbench.execution.inputs.MOST`. ``force`` uses the
+    extractor on data that it was not made for, ``errors`` asks for standard errors.
     """
 
+    metrics: tuple[tuple[str, Metric], ...]
     extractor: Extractor | None = None
-    metrics: Sequence[str] | None = None
+    weights: Path | None = None
     samples: int | None = None
     force: bool = False
     errors: bool = True
@@ -69,21 +70,29 @@ def find_extractor(catalog: Catalog, text: str, weights: Path | None = None) -> 
     return found
 
 
-def metric_names(text: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the metrics that a text with commas, or several texts, name."""
-    texts = [text] if isinstance(text, str) else list(text)
-    return tuple(part.strip() for one in texts for part in split_terms(one) if part.strip())
+def find_metrics(catalog: Catalog, texts: str | Sequence[str] | None) -> tuple[tuple[str, Metric], ...]:
+    """Return the metrics that a text with commas, or several, name, each with its name; None are the standard ones.
+
+    Raises:
+        GanbenchError: there is no such metric or parameter, or none is named.
+    """
+    given = [texts] if isinstance(texts, str) else texts
+    names = standard_metrics(catalog) if given is None else [name for text in given for name in split_terms(text)]
+    found = tuple((name.strip(), find_metric(catalog, name)) for name in names if name.strip())
+    if not found:
+        raise GanbenchError("no metric is named; write them with commas, as in fd,precision,recall")
+    return found
 
 
-def default_extractor(catalog: Catalog, reference: Input) -> Extractor:
+def default_extractor(catalog: Catalog, reference: Input, weights: Path | None = None) -> Extractor:
     """Return the extractor that the reference's dataset names.
 
     Raises:
-        ExtractorUnavailable: it names none.
+        ExtractorUnavailable: it names none, or that one takes no weights from a file.
     """
     if reference.extractor is None:
         raise ExtractorUnavailable(f"{reference.name} names no extractor of its own; say one with --extractor")
-    return find_extractor(catalog, reference.extractor)
+    return find_extractor(catalog, reference.extractor, weights)
 
 
 def subject_of(reference: Input, data_root: Path, needs: frozenset[str] = frozenset(), tell: Tell = silent) -> Subject:
@@ -103,7 +112,7 @@ def subject_of(reference: Input, data_root: Path, needs: frozenset[str] = frozen
         domain=reference.domain,
         data=reference.data,
         train=train and Stream(Watched(train.pixels, "training split", tell), train.labels),
-        reference=Stream(Watched(reference.stored, "reference", tell), reference.labels),
+        reference=Stream(Watched(reference.stored, "reference", tell, content=reference.content), reference.labels),
         provenance={**reference.about, **content},
         truth=truth_of(reference, data_root),
     )
@@ -116,19 +125,15 @@ def score(generated: Input, reference: Input, wanted: Wanted, place: Place) -> S
         GanbenchError: a metric, the extractor or a set cannot be used; nothing has been scored then.
     """
     started = time.monotonic()
-    names = standard_metrics(place.catalog) if wanted.metrics is None else wanted.metrics
-    metrics = tuple((name, find_metric(place.catalog, name)) for name in names)
-    if not metrics:
-        raise GanbenchError("no metric is named; write them with commas, as in fd,precision,recall")
-    extractor = wanted.extractor or default_extractor(place.catalog, reference)
+    extractor = wanted.extractor or default_extractor(place.catalog, reference, wanted.weights)
     _check_shapes(generated, reference)
     require_usable(place.catalog, extractor, reference.data, reference.domain)
     reference = collected(reference, wanted.samples or MOST, place.tell)
     settings = ScoringSettings(
-        metrics, extractor, _count(generated, wanted), place.seed, wanted.force, batch_size=wanted.batch_size,
+        wanted.metrics, extractor, _count(generated, wanted), place.seed, wanted.force, batch_size=wanted.batch_size,
         errors=wanted.errors,
     )  # fmt: skip
-    needs = frozenset[str]().union(*(metric.needs for _, metric in metrics))
+    needs = frozenset[str]().union(*(metric.needs for _, metric in wanted.metrics))
     subject = subject_of(reference, place.data_root, needs, place.tell)
     content = generated.content
     evaluator = Evaluator(settings, subject, place.device, ReferenceCache())
@@ -171,8 +176,8 @@ def truth_of(found: Input, data_root: Path) -> Truth | None:
 class Watched:
     """Rows that tell how many of them were read, as `ganbench.values.Rows`; one that cannot be read stops the score."""
 
-    def __init__(self, rows: Rows, part: str, tell: Tell, total: int | None = None) -> None:
-        self._rows, self._part, self._tell = rows, part, tell
+    def __init__(self, rows: Rows, part: str, tell: Tell, total: int | None = None, content: str | None = None) -> None:
+        self._rows, self._part, self._tell, self._content = rows, part, tell, content
         self._total, self._done = total or len(rows), 0
 
     def __len__(self) -> int:
@@ -180,7 +185,7 @@ class Watched:
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Return stored samples. Raises DatasetError for one that cannot be read."""
-        with blamed(""):
+        with blamed():
             found = self._rows[rows]
         self._done = self._done % self._total + len(rows)  # a second pass begins anew
         self._tell(self._part, min(self._done, self._total), self._total)
@@ -188,8 +193,11 @@ class Watched:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the content."""
-        return self._rows.fingerprint
+        """SHA-256 over the content, where it is not known already."""
+        if self._content is None:
+            with blamed():
+                self._content = self._rows.fingerprint
+        return self._content
 
 
 @dataclass(frozen=True)
