@@ -156,3 +156,39 @@ def test_the_rule_of_generated_sets_is_json_and_names_no_cell():
     assert generated_rule(3) == generated_rule(3)
     assert generated_rule(3) != generated_rule(4)
     assert source().count is None
+
+
+class OnDisk:
+    """Rows that are read as they are asked for, one of which may be broken."""
+
+    def __init__(self, stored: torch.Tensor, broken: int = -1) -> None:
+        self.stored, self.broken, self.reads = stored, broken, 0
+
+    def __len__(self):
+        return len(self.stored)
+
+    def __getitem__(self, rows):
+        if self.broken in rows.tolist():
+            raise ValueError(f"row {self.broken} is broken")
+        self.reads += 1
+        return self.stored[rows]
+
+
+def test_rows_on_disk_are_read_one_batch_ahead_and_no_further():
+    stored = torch.randint(256, (50, 1, 4, 4), dtype=torch.uint8)
+    rows = OnDisk(stored)
+    batches = TensorSource(rows, seed=3).batches(40, 8)
+    first = next(batches)
+    assert rows.reads <= 2
+    assert torch.equal(torch.cat([first, *batches]), torch.cat(list(TensorSource(stored, seed=3).batches(40, 8))))
+    assert rows.reads == 5
+    assert list(TensorSource(rows).batches(0, 8)) == []
+
+
+def test_a_row_that_cannot_be_read_is_said_where_it_is_wanted():
+    rows = OnDisk(torch.zeros(30, 1, 4, 4, dtype=torch.uint8), broken=int(permutation(30, 0)[20]))
+    batches = TensorSource(rows).batches(30, 10)
+    assert len(next(batches)) == 10
+    assert len(next(batches)) == 10
+    with pytest.raises(ValueError, match="is broken"):
+        next(batches)
