@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from ganbench import FeatureStore
+from ganbench.scoring.context import Context, Given
 from ganbench_zoo.metrics.cs import ClassifierScore
 
 
 def score(logits: torch.Tensor, **parameters: int) -> float:
     store = FeatureStore(len(logits), 0, logits=logits)
-    return ClassifierScore(**parameters).compute(store, store, None)
+    return ClassifierScore(**parameters).compute(store, store, Context(0, store, store))
 
 
 def test_uniform_predictions_give_exactly_one():
@@ -51,6 +52,18 @@ def test_splits_are_averaged():
     logits = torch.randn(21, 5, generator=torch.Generator().manual_seed(3)) * 3
     parts = [logits[:7], logits[7:14], logits[14:]]
     assert score(logits, splits=3) == pytest.approx(sum(score(part) for part in parts) / 3, rel=1e-12)
+
+
+@pytest.mark.parametrize("splits", [1, 5])
+def test_the_standard_error_is_the_spread_over_generated_sets(rng, splits):
+    found = []
+    for _ in range(80):
+        logits = 2 * torch.randn(400, 6, generator=rng)
+        store = FeatureStore(len(logits), 0, logits=logits)
+        found.append(ClassifierScore(splits).compute(store, store, Context(0, store, store, given=Given(errors=True))))
+    spread = float(torch.tensor([measured.value for measured in found]).std())
+    assert float(torch.tensor([measured.error for measured in found]).mean()) == pytest.approx(spread, rel=0.25)
+    assert found[-1].value == score(logits, splits=splits)
 
 
 def test_too_few_samples_no_logits_and_bad_parameters():

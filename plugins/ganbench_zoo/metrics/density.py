@@ -6,7 +6,7 @@ arXiv:2002.09797, the definition of density:
     density = 1/(k N) sum_g sum_r [g in B(r, d_k(r))]
 
 with k = 5, equally many samples on both sides and a sample not its own neighbour. 1 in expectation for equal
-distributions, not bounded above.
+distributions, not bounded above. The standard error is that of a mean: the reference and its balls are held fixed.
 
 Differs: balls are closed as precision's are, where the authors' code takes them open; that matters only for ties, such
 as a generated set that is the real set itself (1 + 1/k instead of 1).
@@ -14,11 +14,12 @@ as a generated set that is the real set itself (1 + 1/k instead of 1).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ganbench import FeatureStore, hookimpl
+from ganbench import FeatureStore, Measured, hookimpl
 from ganbench.components import MetricContext
 
 
@@ -42,8 +43,11 @@ class Density:
         if self.k < 1:
             raise ValueError(f"k must be at least 1, not {self.k}")
 
-    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float:
-        return float(context.neighbours(self.k).generated_in_real.double().mean() / self.k)
+    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float | Measured:
+        inside = context.neighbours(self.k).generated_in_real.double() / self.k  # (N,)
+        if not context.errors:
+            return float(inside.mean())
+        return Measured(float(inside.mean()), float(inside.std()) / math.sqrt(len(inside)))
 
 
 @hookimpl

@@ -5,18 +5,20 @@ J. Lehtinen, T. Aila, 2019, arXiv:1904.06991, equations 1 and 2:
 
     precision = 1/N sum_g [g in any ball around a real sample, its radius the distance to its k-th neighbour]
 
-with k = 3, equally many samples on both sides and a sample not its own neighbour.
+with k = 3, equally many samples on both sides and a sample not its own neighbour. The standard error is that of a share:
+the reference and its balls are held fixed.
 
 Differs: nothing; distances that differ by less than float32 features resolve are taken as equal.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ganbench import FeatureStore, hookimpl
+from ganbench import FeatureStore, Measured, hookimpl
 from ganbench.components import MetricContext
 
 
@@ -40,8 +42,11 @@ class Precision:
         if self.k < 1:
             raise ValueError(f"k must be at least 1, not {self.k}")
 
-    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float:
-        return float((context.neighbours(self.k).generated_in_real > 0).double().mean())
+    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float | Measured:
+        inside = (context.neighbours(self.k).generated_in_real > 0).double()  # (N,)
+        if not context.errors:
+            return float(inside.mean())
+        return Measured(float(inside.mean()), float(inside.std()) / math.sqrt(len(inside)))
 
 
 @hookimpl
