@@ -5,8 +5,8 @@ J. Lehtinen, T. Aila, 2019, arXiv:1904.06991, equations 1 and 2:
 
     precision = 1/N sum_g [g in any ball around a real sample, its radius the distance to its k-th neighbour]
 
-with k = 3, equally many samples on both sides and a sample not its own neighbour. The standard error is that of a share:
-the reference and its balls are held fixed.
+with k = 3, equally many samples on both sides and a sample not its own neighbour. The standard error is that of a
+share: the reference and its balls are held fixed.
 
 Differs: nothing; distances that differ by less than float32 features resolve are taken as equal.
 """
