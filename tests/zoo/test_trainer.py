@@ -83,8 +83,17 @@ def test_card_weights_and_markdown_are_written_and_agree(made):
     assert card["training"]["command"] == "the command"
     assert card["data"]["split_sha256"] == split_hash(Stripes().load(None, "train"))
     assert Plan.from_json(card["plan"]) == Plan((3, 8, 12), (6, 8), (1, 2), 5, 3)
-    assert [round(share, 3) for share, _ in told] == [round(i / 9, 3) for i in range(1, 10)]
+    assert [round(share, 3) for share, _ in told] == [round(i / 27, 3) for i in range(1, 28)]  # 3 steps an epoch
     assert told[-1][1].startswith("epoch 9/9: loss ")
+
+
+def test_a_long_training_tells_of_itself_a_hundred_times_and_at_each_epoch(tmp_path):
+    told = []
+    trainer = replace(SMALL, epochs=3, batch_size=1)
+    trainer.train(lesson(tmp_path, Stripes(each=100), tell=lambda share, words: told.append((share, words))))
+    assert len(told) == 102  # every 9 of 900 steps, and two ends of epochs between
+    assert told[0][1].startswith("epoch 1/3: loss ")
+    assert told[-1][0] == 1.0
 
 
 def test_training_on_the_gans_split_is_said(made):

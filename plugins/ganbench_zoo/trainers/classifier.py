@@ -32,6 +32,8 @@ from ganbench_zoo.labelled import Material, gather
 
 BLOCK = 500
 """Images judged at once."""
+TOLD = 100
+"""How often a training tells of itself, beside the end of each epoch; each time waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,11 @@ def fit(trainer: ClassifierTrainer, plan: Plan, images: Images, lesson: Lesson) 
     optimizer = torch.optim.AdamW(model.parameters(), lr=trainer.peak_lr, weight_decay=trainer.weight_decay)
     steps = max(1, len(images) // trainer.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, trainer.peak_lr, max(2, trainer.epochs * steps))
+    told = max(1, trainer.epochs * steps // TOLD)
     for epoch in range(1, trainer.epochs + 1):
         total, order = torch.zeros((), device=lesson.device), torch.randperm(len(images), generator=rng)
-        for index in order[: steps * trainer.batch_size].split(trainer.batch_size):
+        batches = order[: steps * trainer.batch_size].split(trainer.batch_size)
+        for step, index in enumerate(batches, start=1):
             x = augment(trainer, preprocess(images.pixels[index].to(lesson.device), plan.shape), rng)
             loss = F.cross_entropy(model(x)[1], _labels(images, index).to(lesson.device))
             optimizer.zero_grad()
@@ -148,11 +152,13 @@ def fit(trainer: ClassifierTrainer, plan: Plan, images: Images, lesson: Lesson) 
             optimizer.step()
             schedule.step()
             total += loss.detach()
-        mean = total.item() / steps
-        if not math.isfinite(mean):
-            where = f"in epoch {epoch} of {trainer.epochs}"
-            raise ArithmeticError(f"the loss was {mean} {where}; lower peak_lr ({trainer.peak_lr:g})")
-        lesson.tell(epoch / trainer.epochs, f"epoch {epoch}/{trainer.epochs}: loss {mean:.4f}")
+            done = (epoch - 1) * steps + step
+            if done % told == 0 or step == steps:
+                mean = total.item() / step
+                if not math.isfinite(mean):
+                    where = f"in epoch {epoch} of {trainer.epochs}"
+                    raise ArithmeticError(f"the loss was {mean} {where}; lower peak_lr ({trainer.peak_lr:g})")
+                lesson.tell(done / (trainer.epochs * steps), f"epoch {epoch}/{trainer.epochs}: loss {mean:.4f}")
     return _standardised(model.eval().requires_grad_(False), plan, images, lesson)
 
 
