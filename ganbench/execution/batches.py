@@ -26,7 +26,7 @@ from ganbench.errors import DatasetError, did_you_mean
 from ganbench.stored import Form, content_sha, dtype_name, form_of
 from ganbench.values import DataSpec, ImageSpec
 
-CHUNK_BYTES = 2**26
+CHUNK_BYTES = 2**24
 
 
 class MappedRows:

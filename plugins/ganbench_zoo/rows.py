@@ -24,7 +24,7 @@ from ganbench_zoo.memory import available_bytes
 
 SMALL = 2**30
 CHUNK = 1024
-CHUNK_BYTES = 2**26
+CHUNK_BYTES = 2**24
 
 
 class ImageRows:
