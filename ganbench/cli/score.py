@@ -39,10 +39,13 @@ FAILED = 1  # exit code: a metric that was to be measured has no number
 def command(ctx: click.Context, /, generated: str, reference: str, as_json: bool, **given: Any) -> None:
     """Score the samples GENERATED against those of REFERENCE.
 
-    Each is a folder or zip of images; a file x.npy, x.npz or x.npz:KEY; a dataset, as in 'digits' (its test split) or
-    'mnist:train'; a run, by its id or folder; or file.py:FUNCTION, which yields batches. Images in arrays are uint8
-    (N, C, H, W) or (N, H, W, C), or floats in [-1, 1]; floats (N, D) are points. A file or folder that is called like
-    a dataset is written ./NAME.
+    Each is read, in this order, as a function that yields batches, file.py:FUNCTION; a path to a folder or zip of
+    images, to x.npy, x.npz or x.npz:KEY, or to the folder of a run; a dataset, as in 'digits' (its test split) or
+    'mnist:train'; a run, by its id or the first digits of it. What may be two of these is refused: write ./NAME for a
+    path and NAME:test for a dataset.
+
+    Images in arrays and batches are uint8 (N, C, H, W) or (N, H, W, C), or floats in [-1, 1]; floats (N, D) are points.
+    Scores are printed with their protocol; the exit code is 1 if a metric gives no number, 2 if nothing can be scored.
     """
     scores = _scored(generated, reference, given)
     text = json.dumps(scores.to_json(), indent=2, ensure_ascii=False, allow_nan=False) if as_json else str(scores)
