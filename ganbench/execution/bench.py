@@ -6,6 +6,7 @@ in the run's folder, so each can be stopped and repeated.
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -226,7 +227,7 @@ class Bench:
         self.register_protocols(run)
         stored = self._stored(folder)
         for seen in missing:
-            source = self._source(run, stored[seen])
+            source, started = self._source(run, stored[seen]), time.monotonic()
             fresh = [
                 Record(
                     run=run.id, dataset=run.labels["dataset"], architecture=run.labels["architecture"],
@@ -239,6 +240,15 @@ class Bench:
             replaced = {(record.images_seen, record.protocol) for record in fresh}
             kept = [r for r in folder.records() if (r.images_seen, r.protocol) not in replaced]
             folder.write_records([*kept, *fresh])
+            folder.add_scoring(
+                {
+                    "images_seen": seen,
+                    "protocols": [record.protocol for record in fresh],
+                    "environment": describe_environment(self.device, self.job.deterministic),
+                    "batch_size": evaluator.batch_size,
+                    "seconds": time.monotonic() - started,
+                }
+            )
 
     def _source(self, run: Run, path: Path) -> SampleSource:
         seed = self.job.scoring.seed

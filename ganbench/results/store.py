@@ -88,6 +88,12 @@ class RunFolder:
         with writing(self.path):
             files.write_json_lines(self.path / "records.jsonl", [record.to_json() for record in rows])
 
+    def add_scoring(self, event: Mapping[str, Any]) -> None:
+        """Add to scorings.jsonl in what environment, and in how much time, some of the records were measured."""
+        path = self.path / "scorings.jsonl"
+        with writing(self.path):
+            files.write_json_lines(path, [*files.read_json_lines(path), event])
+
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write ``value`` as the file ``name``: config.json, environment.json, run.json, state.json."""
         with writing(self.path):

@@ -67,6 +67,11 @@ class Evaluator:
         """Full name of each requested metric, in the order asked for."""
         return {requested: full for full, (requested, _) in self._by_name.items()}
 
+    @property
+    def batch_size(self) -> int:
+        """How many samples the extractor sees at once; it changes no score."""
+        return self._settings.batch_size
+
     def protocols(self, generated: Mapping[str, Any], available: int | None = None) -> dict[str, dict[str, Any]]:
         """Return the protocol of every metric by its full name, ready for ``protocols.json``; draws no sample.
 
@@ -178,7 +183,8 @@ class Evaluator:
                 return self._extract(source, stop - start, self._needs)
 
             key = self._key(split, start, stop)
-            self._stores[place] = self._cache.get(key, compute) if self._cache else compute()
+            name = f"{self._subject.dataset} {split}"
+            self._stores[place] = self._cache.get(key, compute, name) if self._cache else compute()
         return self._stores[place]
 
     def _split(self, split: str) -> Images | Stream:

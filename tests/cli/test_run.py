@@ -6,8 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+import torch
 from PIL import Image
 
+from ganbench.files import read_json_lines
 from ganbench.results.store import Store
 
 TOYS = Path(__file__).parents[1] / "plugins" / "toys.py"
@@ -39,6 +41,19 @@ def test_a_suite_becomes_a_table(run_toy):
             assert folder.status()["d_updates"] == 10
             assert folder.config()["origins"]["batch_size"] == {"value": 16, "from": "suite [recipe]"}
     assert len(list(store().folder.glob("suite.*"))) == 2
+
+
+def test_every_score_has_its_environment_beside_it(run_toy):
+    run_toy()
+    for folder in store().run_folders():
+        events = read_json_lines(folder.path / "scorings.jsonl")
+        scored = {(event["images_seen"], id) for event in events for id in event["protocols"]}
+        assert scored == {(record.images_seen, record.protocol) for record in folder.records()}
+        for event in events:
+            assert event["environment"]["device"] == "cpu"
+            assert event["environment"]["torch"] == torch.__version__
+            assert event["batch_size"] == 128
+            assert event["seconds"] > 0
 
 
 def test_running_again_does_nothing_and_prints_the_same_table(run_toy):
