@@ -20,6 +20,7 @@ NEEDS_FILES = {
     "fashion_mnist",
     "cifar10",
     "image_folder",
+    "array_file",
 }  # checked in test_check_samples, on files made for that
 
 

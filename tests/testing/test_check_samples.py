@@ -51,6 +51,12 @@ def test_a_folder_of_images_passes(tmp_path):
     check_component(load_catalog().entries["dataset", "image_folder"].component(path=str(tmp_path)))
 
 
+def test_an_array_in_a_file_passes(tmp_path):
+    labels = np.arange(40) % 4
+    np.savez(tmp_path / "x.npz", images=np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8), y=labels)
+    check_component(load_catalog().entries["dataset", "array_file"].component(path=str(tmp_path / "x.npz")))
+
+
 def dataset(train, test=None, **attributes):
     def load(self, root, split):
         if split not in ("train", "test"):
