@@ -230,9 +230,9 @@ def _check_shapes(generated: Input, reference: Input) -> None:
     if type(generated.data) is type(reference.data) and generated.data.shape == reference.data.shape:
         return
     advice = "; ".join(
-        f"{side.name} is read as {term_of(side.dataset, 'all')}, whose parameters may convert"
+        f"{side.name} is read as {term_of(side.dataset, side.split)}, whose parameters may convert"
         for side in (generated, reference)
-        if side.split == "all" and isinstance(side.data, ImageSpec)
+        if side.dataset is not None and side.split is not None and fields(side.dataset)
     )
     raise DatasetError(
         f"{generated.name} holds {_samples(generated)} and {reference.name} {_samples(reference)}; "
