@@ -18,7 +18,7 @@ from ganbench.execution.environment import resolve_device
 from ganbench.execution.inputs import NOBODYS, Input, Place, as_rows, open_batches, open_dataset, open_path
 from ganbench.execution.naming import open_text
 from ganbench.execution.scores import Scores
-from ganbench.execution.scoring import Wanted, find_extractor, metric_names
+from ganbench.execution.scoring import Wanted, find_extractor, find_metrics
 from ganbench.execution.scoring import score as measure
 from ganbench.folders import data_folder
 from ganbench.stored import Held, dtype_name, form_of
@@ -83,8 +83,7 @@ def score(  # noqa: PLR0913  all but the first two have defaults
         value_range=value_range,
     )
     chosen = find_extractor(catalog, extractor) if isinstance(extractor, str) else extractor
-    names = None if metrics is None else metric_names(metrics)
-    wanted = Wanted(chosen, names, samples, force, errors, batch_size)
+    wanted = Wanted(find_metrics(catalog, metrics), chosen, None, samples, force, errors, batch_size)
     against = _open(reference, "reference", place)
     return measure(_open(generated, "generated", place), against, wanted, place)
 
