@@ -39,10 +39,10 @@ FAILED = 1  # exit code: a metric that was to be measured has no number
 def command(ctx: click.Context, /, generated: str, reference: str, as_json: bool, **given: Any) -> None:
     """Score the samples GENERATED against those of REFERENCE.
 
-    Each is read, in this order, as a function that yields batches, file.py:FUNCTION; a path to a folder or zip of
-    images, to x.npy, x.npz or x.npz:KEY, or to the folder of a run; a dataset, as in 'digits' (its test split) or
-    'mnist:train'; a run, by its id or the first digits of it. What may be two of these is refused: write ./NAME for a
-    path and NAME:test for a dataset.
+    Each is read, in this order, as a function that yields batches, file.py:FUNCTION (it is run); a path to a folder
+    or zip of images, to x.npy, x.npz or x.npz:KEY, or to the folder of a run; a dataset, as in 'digits' (its test
+    split) or 'mnist:train'; a run, by its id or the first digits of it. What may be two of these is refused: write
+    ./NAME for a path and NAME:test for a dataset.
 
     Images in arrays and batches are uint8 (N, C, H, W) or (N, H, W, C), or floats in [-1, 1]; floats (N, D) are points.
     Scores are printed with their protocol; the exit code is 1 if a metric gives no number, 2 if nothing can be scored.
