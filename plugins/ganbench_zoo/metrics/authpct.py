@@ -33,6 +33,7 @@ class Authenticity:
     direction: ClassVar[str] = "higher"
     scale: ClassVar[str] = "logit"
     needs: ClassVar[frozenset[str]] = frozenset({"features", "train_features"})
+    blind: ClassVar[frozenset[str]] = frozenset({"noise", "blur", "contrast", "mode_dropping", "duplication", "mixing"})
     version: ClassVar[int] = 1
     formula: ClassVar[str] = "1/N sum_g [d(g, r) > d(r, r')], r nearest to g, r' nearest to r, of the training set"
 

@@ -34,6 +34,7 @@ class Density:
     direction: ClassVar[str] = "higher"
     scale: ClassVar[str] = "linear"
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    blind: ClassVar[frozenset[str]] = frozenset({"mode_dropping", "duplication"})
     version: ClassVar[int] = 1
     standard: ClassVar[int] = 6
     formula: ClassVar[str] = "1/(k N) sum_g sum_r [g in B(r, d_k(r))]"

@@ -33,6 +33,7 @@ class Precision:
     direction: ClassVar[str] = "higher"
     scale: ClassVar[str] = "logit"
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    blind: ClassVar[frozenset[str]] = frozenset({"mode_dropping", "duplication"})
     version: ClassVar[int] = 1
     standard: ClassVar[int] = 4
     formula: ClassVar[str] = "1/N sum_g [g in union_r B(r, d_k(r))]"

@@ -31,6 +31,7 @@ class Recall:
     direction: ClassVar[str] = "higher"
     scale: ClassVar[str] = "logit"
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    blind: ClassVar[frozenset[str]] = frozenset({"noise", "blur", "contrast", "mixing"})
     version: ClassVar[int] = 1
     standard: ClassVar[int] = 5
     formula: ClassVar[str] = "1/N sum_r [r in union_g B(g, d_k(g))]"
