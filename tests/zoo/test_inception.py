@@ -187,3 +187,13 @@ def test_the_variable_names_a_file(no_downloads, inception_weights, monkeypatch)
     assert InceptionV3().available() is None
     assert InceptionV3().load(CPU).provenance["weights_sha256"] == sha256(inception_weights)
     assert RELEASE.sha256 == SHA256
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_on_cuda_float32_is_float32(network, inception_weights):
+    pixels, before = images(4, 3, 40, 32), torch.backends.cudnn.conv.fp32_precision
+    found = InceptionV3(weights=inception_weights).load(torch.device("cuda"))(pixels)
+    assert found.features.device.type == "cuda"
+    assert distance(found.features.cpu(), network(pixels).features) < 1e-4  # TF32 would move them by 1e-3
+    assert torch.backends.cudnn.conv.fp32_precision == before
