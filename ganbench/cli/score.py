@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganbench.cli.options import catalog_from, json_option, mention_faults, plugins_option
+from ganbench.errors import GanbenchError
 
 if TYPE_CHECKING:
     from ganbench.execution.scores import Scores
 
-FAILED = 1  # exit code: a metric that was to be measured has no number
+FAILED = 1  # exit code: a metric that nobody named failed
 
 
 @click.command("score")
@@ -45,12 +46,14 @@ def command(ctx: click.Context, /, generated: str, reference: str, as_json: bool
     ./NAME for a path and NAME:test for a dataset.
 
     Images in arrays and batches are uint8 (N, C, H, W) or (N, H, W, C), or floats in [-1, 1]; floats (N, D) are points.
-    Scores are printed with their protocol; the exit code is 1 if a metric gives no number, 2 if nothing can be scored.
+    Scores are printed with their protocol. Where a metric that was named, or every one, gives no number, nothing is
+    printed but the reason, and the exit code is 2; it is 1 where another one failed.
     """
     scores = _scored(generated, reference, given)
+    _require_numbers(scores, bool(given["metrics"]))
     text = json.dumps(scores.to_json(), indent=2, ensure_ascii=False, allow_nan=False) if as_json else str(scores)
     click.echo(text)
-    ctx.exit(_exit_code(scores, bool(given["metrics"])))
+    ctx.exit(FAILED if any(score.status == "failed" for score in scores.values()) else 0)
 
 
 def _scored(generated: str, reference: str, given: dict[str, Any]) -> Scores:
@@ -103,7 +106,13 @@ def _range(text: str | None) -> tuple[float, float] | None:
     return low, high
 
 
-def _exit_code(scores: Scores, named: bool) -> int:
-    """Return 1 if a metric failed, or one that somebody named gave no number for any reason."""
-    lost = [score for score in scores.values() if score.status == "failed" or (named and score.status != "done")]
-    return FAILED if lost else 0
+def _require_numbers(scores: Scores, named: bool) -> None:
+    """Refuse scores of which one that was asked for has no number; others may lack theirs, but not all of them."""
+    lost = [score for score in scores.values() if score.status != "done"]
+    if not lost or (not named and len(lost) < len(scores)):
+        return
+    reasons: dict[str, list[str]] = {}
+    for score in lost:
+        reasons.setdefault(score.reason or score.status, []).append(score.metric)
+    said = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    raise GanbenchError(f"{scores.generated.name} against {scores.reference.name} cannot be scored by {said}")
