@@ -5,21 +5,19 @@ for the floors); the clean set, its damaged versions and what fills their gaps a
 a training image.
 
 The noise of a score is the larger of two estimates: the standard error that the metric states for that rung, and the
-spread of the metric over other clean sets (`clean_draws`). Only the second is known for every metric, only the first
+spread of the metric over other clean sets (`clean_sets`). Only the second is known for every metric, only the first
 follows the damage. Where a rung holds copies, both are those of fewer samples (`Rung.effective`).
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ganbench.catalog import Catalog
 from ganbench.components import Metric, trait
@@ -27,7 +25,7 @@ from ganbench.errors import DatasetError, SuiteError, did_you_mean
 from ganbench.execution.ladder_report import Climb, MetricReport, Report, Steps
 from ganbench.execution.requirements import Splits, find_metric, load_splits, usable_extractor
 from ganbench.scoring.evaluate import Evaluator
-from ganbench.scoring.ladder import LADDERS, Ladder, Stock, clean_draws
+from ganbench.scoring.ladder import LADDERS, CleanSets, Ladder, Stock, clean_sets
 from ganbench.scoring.reference import ReferenceCache, content_hash
 from ganbench.scoring.request import Score, ScoringSettings, Subject
 from ganbench.scoring.sample import TensorSource, permutation
@@ -150,10 +148,11 @@ class _Climber:
         usable = [ladder for ladder in self.chosen if ladder.name not in reasons]
         if not usable:
             raise SuiteError(f"no ladder can be climbed on {self.ask.dataset!r}: {_listed(reasons)}")
-        draws, factor = clean_draws(self.stock)
-        self.total = 1 + len(draws) + sum(len(ladder.degrees(self.stock)) - 1 for ladder in usable)
+        sets = clean_sets(self.stock)
+        drawn = sum(map(len, sets.divisions))
+        self.total = 1 + drawn + sum(len(ladder.degrees(self.stock)) - 1 for ladder in usable)
         clean = self._score("clean", self.stock.clean)
-        spreads = self._spreads(draws, factor)
+        spreads = self._spreads(sets)
         climbed = {ladder.name: self._climb(ladder, clean) for ladder in usable}
         self.tell("done", self.total, self.total)
         metrics = list(self._judged(climbed, spreads))
@@ -168,8 +167,8 @@ class _Climber:
                 "stock": len(self.stock.images),
                 "training": len(self.splits.train) - len(self.stock.images),
                 "reference": len(self.splits.test),
-                "clean_sets": len(draws),
-                "clean_set_samples": len(draws[0]),
+                "clean_sets": drawn,
+                "clean_set_samples": len(sets.divisions[0][0]),
             },
             seed=self.ask.seed,
             ladders={name: steps for name, (steps, _) in climbed.items()},
@@ -195,23 +194,22 @@ class _Climber:
     def _rule(self) -> dict[str, Any]:
         return {"split": "train", "rows": "rungs of a ladder", "seed": self.ask.seed}
 
-    def _spreads(self, draws: Sequence[Tensor], factor: float) -> dict[str, float]:
-        """Return the standard deviation of each metric over clean sets, by full name; absent where it has no value."""
-        values: dict[str, list[float]] = {}
-        for number, rows in enumerate(draws, start=1):
-            for name, score in self._score(f"clean set {number}", self.stock.take(rows)).items():
-                if score.value is not None:
-                    values.setdefault(name, []).append(score.value)
-        return {name: factor * statistics.stdev(found) for name, found in values.items() if len(found) > 1}
+    def _spreads(self, sets: CleanSets) -> dict[str, float | None]:
+        """Return the standard deviation of each metric over clean sets, by full name."""
+        scores = [[self._score("clean set", self.stock.take(rows)) for rows in division] for division in sets.divisions]
+        return {
+            name: sets.spread([[found[name].value for found in division] for division in scores])
+            for name in self.evaluator.names.values()
+        }
 
     def _judged(
-        self, climbed: Mapping[str, tuple[Steps, list[Scores]]], spreads: Mapping[str, float]
+        self, climbed: Mapping[str, tuple[Steps, list[Scores]]], spreads: Mapping[str, float | None]
     ) -> Iterator[MetricReport]:
         floors = self.evaluator.floors()
         protocols = self.evaluator.protocols(self._rule(), self.stock.n)
         metrics = dict(self.metrics)
         for requested, full in self.evaluator.names.items():
-            metric, spread = metrics[requested], spreads.get(full)
+            metric, spread = metrics[requested], spreads[full]
             yield MetricReport(
                 name=full,
                 label=protocols[full]["label"],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -17,7 +18,7 @@ from ganbench.values import Images
 FEW = 0.05
 """Share of the samples that copies are made of."""
 DRAWS = 8
-"""Clean sets by which the noise of sampling is known."""
+"""Clean sets by which the noise of sampling is known, where they can be disjoint."""
 
 
 @dataclass(frozen=True)
@@ -114,20 +115,39 @@ class Ladder:
             yield Rung(number, level, images, copies, stock.n**2 / float(times.square().sum()))
 
 
-def clean_draws(stock: Stock) -> tuple[list[Tensor], float]:
-    """Return the rows of `DRAWS` clean sets, and by what their spread is multiplied to be that of sets of ``n``.
+@dataclass(frozen=True)
+class CleanSets:
+    """Clean sets as ``divisions`` of the stock, int64 (m,) rows each, disjoint within a division.
 
-    They are disjoint, and of ``n`` samples, where there are enough. Else they are random subsets of up to half of the
-    stock: m among M of them overlap, which makes them spread by sqrt(1 - m/M) too little, and m in place of ``n``
-    samples spread by sqrt(n/m) too much.
+    What two independent sets differ by is then seen without bias, whatever the metric. ``factor`` turns the spread of
+    sets of m samples into that of ``n``.
     """
-    total, n = len(stock.images), stock.n
-    if total >= (DRAWS + 1) * n:
-        return [torch.arange(n * i, n * (i + 1)) for i in range(1, DRAWS + 1)], 1.0
-    size = max(1, min(n, total // 2))
-    rng = torch.Generator().manual_seed(derive(stock.seed, "ladder", "clean draws"))
-    factor = math.sqrt(size / n / (1 - size / total)) if total > 1 else 1.0
-    return [torch.randperm(total, generator=rng)[:size] for _ in range(DRAWS)], factor
+
+    divisions: tuple[tuple[Tensor, ...], ...]
+    factor: float
+
+    def spread(self, values: Sequence[Sequence[float | None]]) -> float | None:
+        """Return the standard deviation of a metric over clean sets of ``n``, from its values set by set.
+
+        It is pooled over divisions; None where no division has two values.
+        """
+        known = [[value for value in division if value is not None] for division in values]
+        usable = [division for division in known if len(division) > 1]
+        if not usable:
+            return None
+        squares = sum((len(division) - 1) * statistics.variance(division) for division in usable)
+        return self.factor * math.sqrt(squares / sum(len(division) - 1 for division in usable))
+
+
+def clean_sets(stock: Stock) -> CleanSets:
+    """Return sets of ``n`` samples, or of half the stock where that is less, for at least `DRAWS` - 1 comparisons."""
+    total, rng = len(stock.images), stock.rng("clean sets")
+    size = max(1, min(stock.n, total // 2))
+    count = min(DRAWS, total // size)
+    divisions = -(-(DRAWS - 1) // max(count - 1, 1))
+    drawn = (torch.randperm(total, generator=rng) for _ in range(divisions))
+    sets = tuple(tuple(order[i * size : (i + 1) * size] for i in range(count)) for order in drawn)
+    return CleanSets(sets, math.sqrt(size / stock.n))
 
 
 def present(stock: Stock) -> list[int]:

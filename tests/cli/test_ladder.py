@@ -90,7 +90,7 @@ def test_ladders_and_samples_are_chosen_and_written_where_one_says(ganbench):
         "stock": 72,
         "training": 24,
         "reference": 96,
-        "clean_sets": 8,
+        "clean_sets": 14,
         "clean_set_samples": 36,
     }
     assert report["ladders"]["mode_dropping"]["levels"] == [0.0, 0.5]

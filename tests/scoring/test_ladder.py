@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganbench import Images
 from ganbench.scoring.corruption import add_noise, blur, copied_rows, lower_contrast, mix_pairs
-from ganbench.scoring.ladder import DRAWS, FEW, LADDERS, Rung, Stock, clean_draws
+from ganbench.scoring.ladder import FEW, LADDERS, CleanSets, Rung, Stock, clean_sets
 from ganbench.scoring.verdict import BEYOND, MEANINGS, Reading, Verdict, judge, sentence
 
 N = 120
@@ -211,24 +211,38 @@ def test_some_class_always_remains(classes, levels):
 # The noise of sampling
 
 
-def test_clean_sets_are_disjoint_where_there_are_enough_samples():
-    draws, factor = clean_draws(Stock(images(900), 100, 0))
-    assert factor == 1
-    assert len(draws) == DRAWS
-    together = torch.cat([torch.arange(100), *draws])
-    assert together.unique().numel() == 900
+@pytest.mark.parametrize(
+    ("total", "n", "divisions", "sets", "size"),
+    [(900, 100, 1, 8, 100), (450, 225, 7, 2, 225), (450, 400, 7, 2, 225), (1000, 300, 4, 3, 300), (3, 3, 4, 3, 1)],
+)
+def test_clean_sets_are_disjoint_within_a_division(total, n, divisions, sets, size):
+    found = clean_sets(Stock(images(total), n, 0))
+    assert [len(division) for division in found.divisions] == [sets] * divisions
+    for division in found.divisions:
+        together = torch.cat(division)
+        assert together.unique().numel() == len(together) == sets * size
+    assert found.factor == pytest.approx(math.sqrt(size / n))
 
 
-@pytest.mark.parametrize(("total", "n"), [(1000, 400), (1000, 1000), (1000, 120)])
-def test_the_spread_of_overlapping_sets_is_put_right(total, n):
-    """Means of standard normal samples: their deviation is 1 / sqrt(n)."""
-    rng = torch.Generator().manual_seed(7)
-    found = []
+@pytest.mark.parametrize(("total", "n"), [(1000, 100), (1000, 400), (1000, 500), (1000, 1000)])
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_spread_of_clean_sets_is_that_of_independent_sets(total, n, power):
+    """Means of standard normal samples, of deviation 1 / sqrt(n), and their squares, of deviation sqrt(2) / n."""
+    rng, found = torch.Generator().manual_seed(7), []
     for seed in range(300):
         values = torch.randn(total, generator=rng, dtype=torch.float64)
-        draws, factor = clean_draws(Stock(Images(values[:, None]), n, seed))
-        found.append(factor**2 * torch.stack([values[rows].mean() for rows in draws]).var())
-    assert torch.stack(found).mean().sqrt() == pytest.approx(1 / math.sqrt(n), rel=0.05)
+        sets = clean_sets(Stock(Images(values[:, None]), n, seed))
+        measured = [[float(values[rows].mean() ** power) for rows in division] for division in sets.divisions]
+        found.append(sets.spread(measured) ** 2 / sets.factor**2)
+    size = min(n, total // 2)
+    wanted = 1 / math.sqrt(size) if power == 1 else math.sqrt(2) / size
+    assert math.sqrt(sum(found) / len(found)) == pytest.approx(wanted, rel=0.12)
+
+
+def test_a_spread_needs_two_values_in_a_division():
+    sets = CleanSets((), 2.0)
+    assert sets.spread([[1.0, None], [None, None]]) is None
+    assert sets.spread([[1.0, 3.0], [5.0, None]]) == pytest.approx(2 * math.sqrt(2))
 
 
 # The verdict
