@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ganbench.cli.main import main
+from ganbench_zoo.datasets.digits import Digits
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,12 +39,21 @@ def test_every_command_of_the_readme_works(command, tmp_path, monkeypatch):
     (tmp_path / "penalties.toml").write_text(blocks("toml")[0])
     (tmp_path / "relativistic.py").write_text(blocks("python")[0])
     shutil.copytree(REFERENCE, tmp_path / "results" / "quickstart")
+    write_images(tmp_path / "samples")
     arguments = shlex.split(command)[1:]
     if arguments[0] == "run" and "--dry-run" not in arguments:
         arguments.append("--dry-run")
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert result.output or (tmp_path / "table.tex").exists()
+
+
+def write_images(folder):
+    from PIL import Image
+
+    folder.mkdir()
+    for index, stored in enumerate(Digits().load(folder, "train").pixels[:100]):
+        Image.fromarray(stored[0].numpy()).save(folder / f"{index}.png")
 
 
 def test_the_commands_are_found():
