@@ -6,6 +6,7 @@ by channel; the image of one channel is repeated to three.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -56,7 +57,7 @@ class PretrainedNetwork:
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class Pretrained(ABC):
     """What the extractors share whose weights somebody released; each adds its name, its facts and `build`.
 
     ``weights`` is a path; without it the variable that `release` names and torch's hub cache are looked at.
@@ -86,9 +87,9 @@ class Pretrained:
     def available(self) -> str | None:
         return absence(self.release, locate(self.release, self.weights))
 
+    @abstractmethod
     def build(self, state: Mapping[str, Tensor], device: torch.device) -> nn.Module:
         """Return the module that `PretrainedNetwork` wants; any error says that ``state`` is another network's."""
-        raise NotImplementedError
 
     def load(self, device: torch.device) -> PretrainedNetwork:
         """Return the network, downloading its weights where they are neither given nor in torch's hub cache.
