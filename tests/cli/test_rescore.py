@@ -100,7 +100,13 @@ def test_another_extractor_gets_columns_beside_the_old_ones(rescore):
     assert protocols < set(store().protocols()) == set(plan.protocols)
     kept = {name: when for name, when in times().items() if "records" not in name}
     touched = {name for name, when in kept.items() if weights.get(name) != when}
-    assert {Path(name).name for name in touched} <= {"plan.json", "protocols.json", ".protocols.lock", ".lock"}
+    assert {Path(name).name for name in touched} <= {
+        "scorings.jsonl",
+        "plan.json",
+        "protocols.json",
+        ".protocols.lock",
+        ".lock",
+    }
 
 
 def test_a_second_call_does_nothing_and_run_scores_as_before(rescore, run_toy, ganbench):
