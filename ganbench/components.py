@@ -374,6 +374,35 @@ class Neighbours(Protocol):
     def real_covered(self) -> Tensor:
         """bool (N,): whether each real ball holds a generated sample."""
 
+    @property
+    def recall_left_out(self) -> LeftOut | None:
+        """How many real samples lie in generated balls without each group; the balls of the rest grow where they lose
+        neighbours. None unless errors are wanted.
+        """
+
+    @property
+    def coverage_left_out(self) -> LeftOut | None:
+        """How many real balls hold a generated sample without each group. None unless errors are wanted."""
+
+
+class LeftOut(Protocol):
+    """What generated samples reach of the real ones when one of G groups of generated samples is missing.
+
+    The groups follow each other by row and are as equal as can be.
+    """
+
+    @property
+    def shares(self) -> Tensor:
+        """float64 (G,): the share of the real samples that is reached without each group."""
+
+    @property
+    def by_none(self) -> int:
+        """How many real samples no group reaches."""
+
+    @property
+    def by_one(self) -> int:
+        """How many real samples exactly one group reaches."""
+
 
 class Metric(Component, Protocol):
     """A pure function of generated and real features.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganbench.components import Synthesis, Truth
-from ganbench.scoring.neighbours import BallCounts, Pair
+from ganbench.scoring.neighbours import GROUPS, BallCounts, Pair
 from ganbench.values import FeatureStore
 
 
@@ -78,7 +78,7 @@ class Context:
         if k not in self._counts:
             if self._pair is None:
                 self._pair = Pair(self._features(self.generated), self._features(self.real), self._device)
-            self._counts[k] = self._pair.counts(k)
+            self._counts[k] = self._pair.counts(k, GROUPS if self.errors else 0)
         return self._counts[k]
 
     @staticmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganbench.scoring import neighbours
+from ganbench.scoring import distances, neighbours
 from ganbench.scoring.context import Context
 from ganbench_zoo.metrics.coverage import Coverage
 from ganbench_zoo.metrics.density import Density
@@ -37,7 +37,8 @@ def brute_force(generated: torch.Tensor, real: torch.Tensor, k: int) -> tuple[to
 @pytest.mark.parametrize("k", [1, 3, 5, 11])
 @pytest.mark.parametrize("block", [1, 7 * 40, 1 << 20])
 def test_counts_equal_brute_force_for_any_block(store, monkeypatch, k, block):
-    monkeypatch.setattr(neighbours, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(distances, "BLOCK_ELEMENTS", block)
+    monkeypatch.setattr(distances, "TILE", max(1, min(block, 1 << 20) >> 4))
     generated, real = normal(40, 3, 1) * 0.8 + 0.2, normal(40, 3, 2)
     counts = Context(0, store(generated), store(real)).neighbours(k)
     in_real, in_generated, covered = brute_force(generated, real, k)
@@ -55,6 +56,67 @@ def test_equal_distances_are_equal_on_a_lattice(store):
         assert torch.equal(counts.generated_in_real, in_real)
         assert torch.equal(counts.real_in_generated, in_generated)
         assert torch.equal(counts.real_covered, covered)
+
+
+def clusters(n: int, d: int, seed: int) -> torch.Tensor:
+    """Draw rows around far centres, one cluster far tighter than float32 products resolve."""
+    centres = 100 * normal(5, d, 7)
+    spread = torch.tensor([1e-3, 0.1, 1.0, 1.0, 5.0])
+    of = torch.arange(n) % 5
+    return centres[of] + spread[of, None] * normal(n, d, seed)
+
+
+SETS = {
+    "wide": lambda: (normal(150, 512, 1) * 0.9, normal(150, 512, 2)),
+    "offset": lambda: (normal(150, 16, 1) + 1e4, normal(150, 16, 2) + 1e4),
+    "huge": lambda: (normal(100, 16, 1) * 1e25, normal(100, 16, 2) * 1e25),
+    "tiny": lambda: (normal(100, 16, 1) * 1e-30, normal(100, 16, 2) * 1e-30),
+    "outlier": lambda: (torch.cat([normal(99, 16, 1), torch.full((1, 16), 1e6)]), normal(100, 16, 2)),
+    "duplicates": lambda: (normal(50, 16, 1).repeat(3, 1), torch.cat([normal(50, 16, 1), normal(100, 16, 2)])),
+    "collapsed": lambda: (normal(1, 16, 1) + 1e-6 * normal(120, 16, 3), normal(120, 16, 2)),
+    "one point": lambda: (torch.ones(60, 8), torch.ones(60, 8)),
+    "clusters": lambda: (clusters(200, 24, 1), clusters(200, 24, 2)),
+    "noise": lambda: (8 * normal(200, 24, 1), normal(200, 24, 2)),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("products", [torch.float32, torch.float64])
+@pytest.mark.parametrize("many", [1, 50, 10**9])  # pairs in doubt all as whole rows, as it is meant, all one by one
+def test_counts_are_those_of_float64_distances(store, monkeypatch, name, products, many):
+    monkeypatch.setattr(distances, "fast_dtype", lambda device: products)
+    monkeypatch.setattr(distances, "TILE", 64)
+    monkeypatch.setattr(neighbours, "MANY", many)
+    generated, real = SETS[name]()
+    a, b = generated.double(), real.double()
+    apart, within_a, within_b = (differences(x, y) for x, y in ((a, b), (a, a), (b, b)))
+    sizes_a, sizes_b = ((x - torch.cat([a, b]).mean(dim=0)).square().sum(dim=1) for x in (a, b))
+    apart -= distances.TIE * (sizes_a[:, None] + sizes_b)  # closer than that is equal
+    context = Context(0, store(generated), store(real))
+    for k in (3, 10):
+        counts = context.neighbours(k)
+        in_real = apart <= within_b.kthvalue(k + 1, dim=1).values
+        in_generated = apart <= within_a.kthvalue(k + 1, dim=1).values[:, None]
+        assert torch.equal(counts.generated_in_real, in_real.sum(dim=1))
+        assert torch.equal(counts.real_in_generated, in_generated.sum(dim=0))
+        assert torch.equal(counts.real_covered, in_real.any(dim=0))
+
+
+def differences(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the squared distances (n, m) in float64, by differences."""
+    return torch.stack([(row - b).square().sum(dim=1) for row in a])
+
+
+def test_lower_precision_elsewhere_changes_no_count(store):
+    generated, real = store(normal(200, 64, 1)), store(normal(200, 64, 2))
+    counts = Context(0, generated, real).neighbours(3)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        again = Context(0, generated, real).neighbours(3)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert torch.equal(again.generated_in_real, counts.generated_in_real)
+    assert torch.equal(again.real_in_generated, counts.real_in_generated)
 
 
 def test_computed_once_a_k(store):

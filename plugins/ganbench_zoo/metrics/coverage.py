@@ -6,7 +6,7 @@ arXiv:2002.09797, the definition of coverage:
     coverage = 1/N sum_r [some g in B(r, d_k(r))]
 
 with k = 5, equally many samples on both sides and a sample not its own neighbour. About 1 - 2^-k for equal
-distributions.
+distributions. The standard error is a jackknife's over groups of generated samples; the reference is held fixed.
 
 Differs: balls are closed as precision's are, where the authors' code takes them open; that matters only for ties.
 """
@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ganbench import FeatureStore, hookimpl
+from ganbench import FeatureStore, Measured, hookimpl
 from ganbench.components import MetricContext
+from ganbench_zoo.sampling import error_of_reach
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,12 @@ class Coverage:
         if self.k < 1:
             raise ValueError(f"k must be at least 1, not {self.k}")
 
-    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float:
-        return float(context.neighbours(self.k).real_covered.double().mean())
+    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float | Measured:
+        found = context.neighbours(self.k)
+        value = float(found.real_covered.double().mean())
+        if not context.errors or found.coverage_left_out is None:
+            return value
+        return Measured(value, error_of_reach(found.coverage_left_out))
 
 
 @hookimpl

@@ -5,7 +5,8 @@ J. Lehtinen, T. Aila, 2019, arXiv:1904.06991, equations 1 and 2:
 
     recall = 1/N sum_r [r in any ball around a generated sample, its radius the distance to its k-th neighbour]
 
-with k = 3, equally many samples on both sides and a sample not its own neighbour.
+with k = 3, equally many samples on both sides and a sample not its own neighbour. The standard error is a jackknife's
+over groups of generated samples, whose absence also widens the balls of the rest; the reference is held fixed.
 
 Differs: nothing; distances that differ by less than float32 features resolve are taken as equal.
 """
@@ -16,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ganbench import FeatureStore, hookimpl
+from ganbench import FeatureStore, Measured, hookimpl
 from ganbench.components import MetricContext
+from ganbench_zoo.sampling import error_of_reach
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,12 @@ class Recall:
         if self.k < 1:
             raise ValueError(f"k must be at least 1, not {self.k}")
 
-    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float:
-        return float((context.neighbours(self.k).real_in_generated > 0).double().mean())
+    def compute(self, generated: FeatureStore, real: FeatureStore, context: MetricContext) -> float | Measured:
+        found = context.neighbours(self.k)
+        value = float((found.real_in_generated > 0).double().mean())
+        if not context.errors or found.recall_left_out is None:
+            return value
+        return Measured(value, error_of_reach(found.recall_left_out))
 
 
 @hookimpl
