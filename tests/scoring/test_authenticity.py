@@ -34,7 +34,8 @@ def test_duplicates_in_the_training_set_are_at_no_distance(rng):
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_nearest_is_that_of_all_differences(rng, offset, monkeypatch):
-    monkeypatch.setattr("ganbench_zoo.nearest.BLOCK_ELEMENTS", 700)
+    monkeypatch.setattr("ganbench.scoring.distances.BLOCK_ELEMENTS", 700)
+    monkeypatch.setattr("ganbench.scoring.distances.TILE", 32)
     rows, others = (torch.randn(n, 5, generator=rng, dtype=torch.float64) + offset for n in (90, 110))
     apart = (rows[:, None] - others[None]).square().sum(-1)
     distances, places = nearest(rows, others)
@@ -42,6 +43,15 @@ def test_nearest_is_that_of_all_differences(rng, offset, monkeypatch):
     assert torch.allclose(distances, apart.amin(1), rtol=1e-9)
     itself = (rows[:, None] - rows[None]).square().sum(-1).fill_diagonal_(torch.inf)
     assert torch.allclose(nearest(rows)[0], itself.amin(1), rtol=1e-9)
+
+
+def test_equal_rows_are_at_no_distance_where_products_tell_nothing_apart(rng):
+    rows = 1e-6 * torch.randn(60, 5, generator=rng)
+    rows[0] = 100.0
+    copies = rows[torch.randperm(60, generator=rng)]
+    distances, places = nearest(rows, copies)
+    assert torch.equal(distances, torch.zeros(60, dtype=torch.float64))
+    assert torch.equal(copies[places], rows)
 
 
 def test_the_error_is_that_of_a_share():
