@@ -56,7 +56,7 @@ def _help(command: click.Command, parent: click.Context | None, name: str) -> It
 
 def plugins() -> str:
     """Return plugins.md: hooks, protocols, traits and the game, from the source of the contract."""
-    source = _Source(Path(components.__file__))
+    source = _Source(Path(components.__file__).parent)
     parts = [NOTE, "# The plugin contract", _markdown(inspect.getdoc(hookspecs) or "")]
     parts += ["## Hooks", "Each is optional; none takes an argument."]
     parts += [f"- `{hook}()`: {_inline(inspect.getdoc(getattr(hookspecs, hook)))}" for hook in hooks()]
@@ -68,7 +68,7 @@ def plugins() -> str:
         if kind.any_of:
             parts.append(f"At least one of {', '.join(f'`{method}()`' for method in kind.any_of)} must be defined.")
     parts.append("## What components are given and return")
-    for name in ("Game", "FeatureNetwork", "Lesson", "MetricContext", "Neighbours"):
+    for name in ("Game", "FeatureNetwork", "Lesson", "MetricContext", "Neighbours", "LeftOut", "Synthesis", "Truth"):
         parts += source.described(name, "###")
     parts += [
         "## Values",
@@ -148,11 +148,11 @@ def _bundled() -> Catalog:
 
 
 class _Source:
-    """The classes of a module as they are written, with the docstrings that stand under attributes."""
+    """The classes of a package as they are written, with the docstrings that stand under attributes."""
 
-    def __init__(self, path: Path) -> None:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        self.classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    def __init__(self, folder: Path) -> None:
+        trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py"))]
+        self.classes = {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
 
     def described(self, name: str, heading: str) -> Iterator[str]:
         """Yield a heading, the class's docstring, then its attributes and its methods as lists."""
