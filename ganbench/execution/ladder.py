@@ -6,16 +6,17 @@ a training image.
 
 The noise of a score is the larger of two estimates: the standard error that the metric states for that rung, and the
 spread of the metric over other clean sets (`clean_sets`). Only the second is known for every metric, only the first
-follows the damage. Where a rung holds copies, both are those of fewer samples (`Rung.effective`).
+follows the damage. Where a rung is made of copies of a few samples, neither knows it: there the last rung is drawn anew
+some times (`noise_along`).
 """
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -25,10 +26,11 @@ from ganbench.errors import DatasetError, SuiteError, did_you_mean
 from ganbench.execution.ladder_report import Climb, MetricReport, Report, Steps
 from ganbench.execution.requirements import Splits, find_metric, load_splits, usable_extractor
 from ganbench.scoring.evaluate import Evaluator
-from ganbench.scoring.ladder import LADDERS, CleanSets, Ladder, Stock, clean_sets
+from ganbench.scoring.ladder import LADDERS, Ladder, Stock
 from ganbench.scoring.reference import ReferenceCache, content_hash
 from ganbench.scoring.request import Score, ScoringSettings, Subject
 from ganbench.scoring.sample import TensorSource, permutation
+from ganbench.scoring.sampling_noise import DRAWS, CleanSets, clean_sets, noise_along, redrawn
 from ganbench.scoring.verdict import Reading, judge
 from ganbench.suite.expand import standard_metrics
 from ganbench.suite.parameters import describe, instantiate
@@ -67,6 +69,15 @@ def climb(ask: Ask, catalog: Catalog, data_root: Path, device: torch.device, tel
         GanbenchError: a dataset, extractor, metric or ladder does not exist or cannot be used.
     """
     return _Climber(ask, catalog, data_root, device, tell).report()
+
+
+@dataclass(frozen=True)
+class _Climbed:
+    """One ladder for all metrics; ``again`` holds the scores of the last rung drawn anew, where that is done."""
+
+    steps: Steps
+    scores: Sequence[Scores]
+    again: Sequence[Scores]
 
 
 class _Climber:
@@ -150,12 +161,13 @@ class _Climber:
             raise SuiteError(f"no ladder can be climbed on {self.ask.dataset!r}: {_listed(reasons)}")
         sets = clean_sets(self.stock)
         drawn = sum(map(len, sets.divisions))
-        self.total = 1 + drawn + sum(len(ladder.degrees(self.stock)) - 1 for ladder in usable)
+        steps = sum(len(ladder.degrees(self.stock)) - 1 + DRAWS * ladder.few for ladder in usable)
+        self.total = 1 + drawn + steps
         clean = self._score("clean", self.stock.clean)
         spreads = self._spreads(sets)
-        climbed = {ladder.name: self._climb(ladder, clean) for ladder in usable}
+        climbs = {ladder.name: self._climb(ladder, clean) for ladder in usable}
         self.tell("done", self.total, self.total)
-        metrics = list(self._judged(climbed, spreads))
+        metrics = list(self._judged(climbs, spreads))
         without = {metric.name: str(clean[metric.name].reason) for metric in metrics if not metric.measured}
         if len(without) == len(metrics):
             raise SuiteError(f"no metric has a value on {self.ask.dataset!r}: {_listed(without)}")
@@ -171,19 +183,21 @@ class _Climber:
                 "clean_set_samples": len(sets.divisions[0][0]),
             },
             seed=self.ask.seed,
-            ladders={name: steps for name, (steps, _) in climbed.items()},
+            ladders={name: climbed.steps for name, climbed in climbs.items()},
             metrics=tuple(metric for metric in metrics if metric.measured),
             left_out=self.left_out | reasons | without,
         )
 
-    def _climb(self, ladder: Ladder, clean: Scores) -> tuple[Steps, list[Scores]]:
-        """Return what the rungs of a ladder are, and their scores, rung 0 being the clean set."""
+    def _climb(self, ladder: Ladder, clean: Scores) -> _Climbed:
+        """Score the rungs of a ladder, rung 0 being the clean set."""
         rungs, scores = [], [clean]
         for rung in ladder.rungs(self.stock):
             scores.append(self._score(f"{ladder.name} {rung.level:g}", rung.images))
             rungs.append((rung.level, rung.copies, rung.effective))
         levels, copies, effective = zip((0.0, 0, float(self.stock.n)), *rungs, strict=True)
-        return Steps(ladder.unit, levels, copies, effective), scores
+        steps = Steps(ladder.unit, levels, copies, effective)
+        again = redrawn(self.stock) if ladder.few else ()
+        return _Climbed(steps, scores, [self._score(f"{ladder.name} anew", ladder.rung(x, -1).images) for x in again])
 
     def _score(self, title: str, images: Images) -> Scores:
         self.tell(title, self.scored, self.total)
@@ -202,9 +216,7 @@ class _Climber:
             for name in self.evaluator.names.values()
         }
 
-    def _judged(
-        self, climbed: Mapping[str, tuple[Steps, list[Scores]]], spreads: Mapping[str, float | None]
-    ) -> Iterator[MetricReport]:
+    def _judged(self, climbs: Mapping[str, _Climbed], spreads: Mapping[str, float | None]) -> Iterator[MetricReport]:
         floors = self.evaluator.floors()
         protocols = self.evaluator.protocols(self._rule(), self.stock.n)
         metrics = dict(self.metrics)
@@ -220,21 +232,21 @@ class _Climber:
                 spread=spread,
                 protocol=protocols[full],
                 climbs={
-                    name: _judge(name, steps, [scores[full] for scores in found], metric, spread or 0.0)
-                    for name, (steps, found) in climbed.items()
+                    name: _judge(climbed, full, spread or 0.0, metric.direction, name in trait(metric, "blind"))
+                    for name, climbed in climbs.items()
                 },
             )
 
 
-def _judge(name: str, steps: Steps, scores: Sequence[Score], metric: Metric, spread: float) -> Climb:
-    """Return one metric along one ladder; copies make a score as noisy as their effective number of samples."""
-    n = steps.effective[0]
-    noises = tuple(
-        max(score.error or 0.0, spread) * math.sqrt(n / effective)
-        for score, effective in zip(scores, steps.effective, strict=True)
-    )
-    readings = [Reading(*given) for given in zip(steps.levels, (score.value for score in scores), noises, strict=True)]
-    return Climb(steps.levels, tuple(scores), noises, judge(readings, metric.direction, name in trait(metric, "blind")))
+def _judge(climbed: _Climbed, metric: str, spread: float, direction: Literal["lower", "higher"], blind: bool) -> Climb:
+    """Return one metric along one ladder; ``spread`` is that of clean sets."""
+    steps, scores = climbed.steps, [scores[metric] for scores in climbed.scores]
+    anew = [value for scores in climbed.again if (value := scores[metric].value) is not None]
+    last = statistics.stdev(anew) if len(anew) > 1 else None
+    noises = noise_along([score.error for score in scores], steps.effective, spread, last)
+    values = (score.value for score in scores)
+    readings = [Reading(*given) for given in zip(steps.levels, values, noises, strict=True)]
+    return Climb(steps.levels, tuple(scores), noises, judge(readings, direction, blind))
 
 
 def _ladder(name: str) -> Ladder:

@@ -59,7 +59,7 @@ def write_plot(path: Path, report: Report) -> None:
     ]
     figure.suptitle(report.title, fontsize=11)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png"))
+    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", pil_kwargs={"optimize": True}))
 
 
 def _draw(panel: Axes, metric: MetricReport) -> None:

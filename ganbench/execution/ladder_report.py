@@ -247,7 +247,7 @@ def _notes(report: Report) -> Iterator[str]:
     yield (
         f"- every comparison is beyond {BEYOND:g} standard errors of the difference of two independent sets; the noise "
         f"of a score is the larger of its own standard error and the spread over {counts['clean_sets']} clean sets of "
-        f"{counts['clean_set_samples']:,} samples; copies count as the fewer samples that they are"
+        f"{counts['clean_set_samples']:,} samples, more where a rung is made of copies of few"
     )
     words = {climb.verdict.word for metric in report.metrics for climb in metric.climbs.values()}
     for word, meaning in MEANINGS.items():

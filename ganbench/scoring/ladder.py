@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -17,8 +15,6 @@ from ganbench.values import Images
 
 FEW = 0.05
 """Share of the samples that copies are made of."""
-DRAWS = 8
-"""Clean sets by which the noise of sampling is known, where they can be disjoint."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,10 @@ Damage = Callable[[Stock, float], tuple[Images, Tensor]]
 
 @dataclass(frozen=True)
 class Ladder:
-    """One kind of damage: what its ``levels`` count (``unit``), for images and for points (none: not for points)."""
+    """One kind of damage: what its ``levels`` count (``unit``), for images and for points (none: not for points).
+
+    ``classes`` says that it takes whole classes away, ``few`` that on its last rung a few random samples decide.
+    """
 
     name: str
     unit: str
@@ -78,6 +77,7 @@ class Ladder:
     point_levels: tuple[float, ...]
     damage: Damage
     classes: bool = False
+    few: bool = False
 
     def refusal(self, stock: Stock) -> str | None:
         """Say why ``stock`` cannot be damaged so, or None."""
@@ -105,49 +105,24 @@ class Ladder:
         Raises:
             ValueError: there is a `refusal`.
         """
+        self._require(stock)
+        for number in range(1, len(self.degrees(stock))):
+            yield self.rung(stock, number)
+
+    def rung(self, stock: Stock, number: int) -> Rung:
+        """Return one damaged set; numbers may be counted from the end. Raises as `rungs` does."""
+        self._require(stock)
+        levels = self.degrees(stock)
+        number %= len(levels)
+        images, rows = self.damage(stock, levels[number])
+        times = rows.bincount()
+        copies = stock.n - int((times > 0).sum())
+        return Rung(number, levels[number], images, copies, stock.n**2 / float(times.square().sum()))
+
+    def _require(self, stock: Stock) -> None:
         reason = self.refusal(stock)
         if reason:
             raise ValueError(f"ladder {self.name!r} cannot be climbed: {reason}")
-        for number, level in enumerate(self.degrees(stock)[1:], start=1):
-            images, rows = self.damage(stock, level)
-            times = rows.bincount()
-            copies = stock.n - int((times > 0).sum())
-            yield Rung(number, level, images, copies, stock.n**2 / float(times.square().sum()))
-
-
-@dataclass(frozen=True)
-class CleanSets:
-    """Clean sets as ``divisions`` of the stock, int64 (m,) rows each, disjoint within a division.
-
-    What two independent sets differ by is then seen without bias, whatever the metric. ``factor`` turns the spread of
-    sets of m samples into that of ``n``.
-    """
-
-    divisions: tuple[tuple[Tensor, ...], ...]
-    factor: float
-
-    def spread(self, values: Sequence[Sequence[float | None]]) -> float | None:
-        """Return the standard deviation of a metric over clean sets of ``n``, from its values set by set.
-
-        It is pooled over divisions; None where no division has two values.
-        """
-        known = [[value for value in division if value is not None] for division in values]
-        usable = [division for division in known if len(division) > 1]
-        if not usable:
-            return None
-        squares = sum((len(division) - 1) * statistics.variance(division) for division in usable)
-        return self.factor * math.sqrt(squares / sum(len(division) - 1 for division in usable))
-
-
-def clean_sets(stock: Stock) -> CleanSets:
-    """Return sets of ``n`` samples, or of half the stock where that is less, for at least `DRAWS` - 1 comparisons."""
-    total, rng = len(stock.images), stock.rng("clean sets")
-    size = max(1, min(stock.n, total // 2))
-    count = min(DRAWS, total // size)
-    divisions = -(-(DRAWS - 1) // max(count - 1, 1))
-    drawn = (torch.randperm(total, generator=rng) for _ in range(divisions))
-    sets = tuple(tuple(order[i * size : (i + 1) * size] for i in range(count)) for order in drawn)
-    return CleanSets(sets, math.sqrt(size / stock.n))
 
 
 def present(stock: Stock) -> list[int]:
@@ -227,6 +202,7 @@ LADDERS: Mapping[str, Ladder] = MappingProxyType(
                 _SHARES,
                 _SHARES,
                 _duplicate,
+                few=True,
             ),
             Ladder(
                 "mixing",

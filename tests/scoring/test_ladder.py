@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ganbench import Images
 from ganbench.scoring.corruption import add_noise, blur, copied_rows, lower_contrast, mix_pairs
-from ganbench.scoring.ladder import FEW, LADDERS, CleanSets, Rung, Stock, clean_sets
+from ganbench.scoring.ladder import FEW, LADDERS, Rung, Stock
+from ganbench.scoring.sampling_noise import DRAWS, CleanSets, clean_sets, noise_along, redrawn
 from ganbench.scoring.verdict import BEYOND, MEANINGS, Reading, Verdict, judge, sentence
 
 N = 120
@@ -243,6 +244,42 @@ def test_a_spread_needs_two_values_in_a_division():
     sets = CleanSets((), 2.0)
     assert sets.spread([[1.0, None], [None, None]]) is None
     assert sets.spread([[1.0, 3.0], [5.0, None]]) == pytest.approx(2 * math.sqrt(2))
+
+
+def test_redrawn_stocks_hold_the_same_samples_in_other_orders():
+    stock = Stock(images(), N, 0)
+    found = list(redrawn(stock))
+    assert len(found) == DRAWS
+    assert all(sorted(rows(other.images.pixels)) == sorted(rows(stock.images.pixels)) for other in found)
+    last = {LADDERS["duplication"].rung(other, -1).images.pixels.numpy().tobytes() for other in found}
+    assert len(last) == DRAWS
+
+
+def test_the_noise_of_a_rung_is_the_larger_of_its_error_and_the_spread_of_clean_sets():
+    assert noise_along([0.1, None, 0.3], [100, 100, 100], 0.2) == (0.2, 0.2, 0.3)
+    assert noise_along([0.1, None, 0.3], [100, 100, 100], 0.2, last=5.0) == (0.2, 0.2, 0.3)
+
+
+def test_copies_make_a_rung_as_noisy_as_fewer_samples():
+    assert noise_along([0.1, None, 0.3], [100, 25, 4], 0.2) == pytest.approx((0.2, 0.4, 1.5))
+
+
+def test_a_last_rung_drawn_anew_says_how_noisy_copies_are():
+    found = noise_along([0.1, None, 0.3], [100, 50, 25], 0.2, last=0.8)
+    assert found == pytest.approx((0.2, math.sqrt(0.04 + 0.6 / 3), 0.8))
+    assert noise_along([0.1, None, 0.3], [100, 50, 25], 0.2, last=0.1) == (0.2, 0.2, 0.3)
+
+
+def test_the_noise_of_copies_is_that_of_drawing_them_anew_rung_by_rung():
+    """Means of standard normal samples: their deviation is 1 / sqrt(effective)."""
+    ladder, rng, found = LADDERS["duplication"], torch.Generator().manual_seed(5), []
+    for seed in range(400):
+        stock = Stock(Images(torch.randn(500, 1, generator=rng)), 500, seed)
+        found.append([float(rung.images.pixels.mean()) for rung in ladder.rungs(stock)])
+    effective = [500.0, *(rung.effective for rung in ladder.rungs(stock))]
+    spread = torch.tensor(found, dtype=torch.float64).std(dim=0)
+    stated = noise_along([None] * 6, effective, 1 / math.sqrt(500), last=float(spread[-1]))
+    assert list(stated[1:]) == pytest.approx(spread.tolist(), rel=0.15)
 
 
 # The verdict
