@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -41,6 +42,7 @@ def write_plot(path: Path, report: Report) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from PIL import Image
 
     columns = min(COLUMNS, len(report.metrics))
     rows = -(-len(report.metrics) // columns)
@@ -59,7 +61,10 @@ def write_plot(path: Path, report: Report) -> None:
     ]
     figure.suptitle(report.title, fontsize=11)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", pil_kwargs={"optimize": True}))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    picture = Image.open(drawn).convert("RGB").quantize(256)  # a palette: a quarter of the bytes
+    write_atomically(path, lambda temporary: picture.save(temporary, format="PNG", optimize=True))
 
 
 def _draw(panel: Axes, metric: MetricReport) -> None:

@@ -30,7 +30,7 @@ Word = Literal[
 
 MEANINGS: Mapping[Word, str] = {
     "follows": "every step is worse than the one before",
-    "follows, then flat": "every step is worse up to the rung named, and none after it moves",
+    "follows, then flat": "every step is worse up to the rung named, and the last rung is no worse than that one",
     "follows roughly": "every rung is worse than clean and none turns back, but some steps are within the noise",
     "follows late": "worse than clean from the rung named on, not before; none turns back",
     "turns back": "worse than clean at the end, but the step to the rung named is for the better",
@@ -87,7 +87,7 @@ def judge(readings: Sequence[Reading], direction: Literal["lower", "higher"], bl
     if 0 not in steps:
         return Verdict("follows")
     last = len(steps) - 1 - steps[::-1].index(1) if 1 in steps else len(steps) - 1
-    if 0 not in steps[: last + 1]:
+    if 0 not in steps[: last + 1] and not _moved(known[last + 1], known[-1]):
         return Verdict("follows, then flat", levels[last])
     seen = len(levels) - _run(from_clean[::-1])
     return Verdict("follows late", levels[seen]) if seen else Verdict("follows roughly")

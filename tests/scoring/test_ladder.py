@@ -295,6 +295,7 @@ VERDICTS = [
     ([0, 1, 2, 3], "follows"),
     ([0, STEP, 2 * STEP], "follows"),
     ([0, 1, 2, 2.1, 2.0], "follows, then flat (after 2)"),
+    ([0, 1, 1.3, 1.6, 1.9], "follows roughly"),
     ([0, 0.1, 0.2, 1, 2], "follows late (from 3)"),
     ([0, 0.3, 0.6, 0.9], "follows late (from 2)"),
     ([0, 1, 1.1, 2], "follows roughly"),
