@@ -31,7 +31,7 @@ FOLDER = Path("results") / "ladders"
     help="Ladders: noise, blur, contrast, mode_dropping, duplication, mixing; by default all.",
 )  # fmt: skip
 @click.option(
-    "--samples", type=click.IntRange(2), help="Samples of a rung; by default 2000, or what the data allow below that."
+    "--samples", type=click.IntRange(2), help="Samples of a rung; by default 2500, or what the data allow below that."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides images and damage.")
 @click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")

@@ -38,7 +38,7 @@ from ganbench.suite.plan import PlannedDataset
 from ganbench.suite.terms import parse_term
 from ganbench.values import Images
 
-SAMPLES = 2_000
+SAMPLES = 2_500
 """Samples of a rung where nobody says how many and there are more."""
 TRAINING = 0.25
 """Share of the training split that stands for training data."""
