@@ -83,15 +83,15 @@ def _draw(panel: Axes, metric: MetricReport) -> None:
 
 
 def _scale(panel: Axes, metric: MetricReport) -> None:
-    """Make the axis logarithmic where ratios matter; around a floor of 0 it is linear within the noise."""
+    """Make the axis logarithmic for distances and ratios; where values are not above 0, linear within the noise."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     values, noise = _values(metric), BEYOND * max(climb.noises[0] for climb in metric.climbs.values())
-    around_zero = metric.scale == "log" or (metric.floor is not None and metric.floor["value"] == 0)
-    if metric.scale == "log" and min(values) > 0:
+    logarithmic = metric.scale == "log" or metric.floor is not None
+    if logarithmic and min(values) > 0:
         panel.set_yscale("log")
         panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    elif around_zero and noise > 0:
+    elif logarithmic and noise > 0:
         panel.set_yscale("symlog", linthresh=noise)
         decades = [10.0**power for power in range(-12, 13) if noise <= 10.0**power <= 2 * max(map(abs, values))]
         panel.yaxis.set_major_locator(FixedLocator([*(-decade for decade in decades), 0.0, *decades]))
