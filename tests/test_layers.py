@@ -33,7 +33,18 @@ FLOORS = {
     "cli": 5,
     "__main__": 5,
 }
-HEAVY = {"torch", "torchvision", "torch_fidelity", "pandas", "scipy", "sklearn", "rich", "pydantic", "numpy"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "torch_fidelity",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "rich",
+    "pydantic",
+    "numpy",
+    "matplotlib",
+}
 MODULES = sorted(CORE.rglob("*.py"))
 
 

@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "torch_fidelity", "pandas", "scipy", "sklearn", "pydantic", "rich", "numpy")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "torch_fidelity",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "pydantic",
+    "rich",
+    "numpy",
+    "matplotlib",
+)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["table", "--help"], ["--version"]])

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ganbench import FeatureStore, Measured
 from ganbench.scoring.context import Context, Given
@@ -210,3 +211,18 @@ def test_one_sample_and_broken_moments_give_a_reason(measure, store):
     x[3, 1] = torch.inf
     with pytest.raises(ValueError, match="not finite"):
         measure(FD, x, normal(10, 3, 2))
+
+
+def test_the_decompositions_keep_to_the_threads_of_torch(monkeypatch):
+    seen = []
+
+    def watched(matrix, **options):
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return eigvalsh(matrix, **options)
+
+    eigvalsh = frechet.linalg.eigvalsh
+    monkeypatch.setattr(frechet.linalg, "eigvalsh", watched)
+    a, b = frechet.fit_rows(normal(40, 3, 1)), frechet.fit_rows(normal(40, 3, 2))
+    with threadpool_limits(limits=2, user_api="blas"):
+        frechet.distance(a, b)
+    assert set(seen) == {torch.get_num_threads()}
