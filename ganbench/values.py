@@ -211,6 +211,8 @@ class Cell:
     pac: int
     schedule: tuple[str, ...]
     batch_size: int
+    offers: frozenset[str] = frozenset()
+    """What the networks give beyond images and logits: "style" of a `Sample`, the further fields of a `Critique`."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,18 @@ The protocols list what is required. What may be left out, and what then holds, 
 
 from ganbench.components.base import NAME_PATTERN, RESERVED, Component
 from ganbench.components.data import Baseline, Dataset, Lesson, Sampler, Trainer, Truth
-from ganbench.components.kinds import KINDS, TRAITS, Kind, companions, each_kind, incompatibility, trait
+from ganbench.components.kinds import (
+    KINDS,
+    OF_CRITIQUES,
+    OF_SAMPLES,
+    TRAITS,
+    Kind,
+    companions,
+    each_kind,
+    incompatibility,
+    offered,
+    trait,
+)
 from ganbench.components.scoring import (
     NEEDS,
     Extractor,
@@ -26,6 +37,8 @@ __all__ = [
     "KINDS",
     "NAME_PATTERN",
     "NEEDS",
+    "OF_CRITIQUES",
+    "OF_SAMPLES",
     "RESERVED",
     "TRAITS",
     "Architecture",
@@ -53,5 +66,6 @@ __all__ = [
     "companions",
     "each_kind",
     "incompatibility",
+    "offered",
     "trait",
 ]

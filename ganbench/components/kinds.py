@@ -13,6 +13,7 @@ TRAITS: Mapping[str, Any] = MappingProxyType(
     {
         "recipe": MappingProxyType({}),
         "batch_coupling": "none",
+        "offers": frozenset(),
         "phases": frozenset({"discriminator"}),
         "every": 1,
         "differentiates": frozenset(),
@@ -35,9 +36,20 @@ TRAITS: Mapping[str, Any] = MappingProxyType(
 """What a component may leave out, and what then holds."""
 
 
+OF_SAMPLES = frozenset({"style"})
+OF_CRITIQUES = frozenset({"features", "class_logits", "codes", "embedding", "reconstruction"})
+"""What an architecture may name in ``offers``: fields of the generator's `Sample`, of D's `Critique`."""
+
+
 def trait(component: Any, name: str) -> Any:
     """Return the trait ``name`` of ``component``, or its default from `TRAITS`."""
     return getattr(component, name, TRAITS[name])
+
+
+def offered(generator: Any, discriminator: Any | None) -> frozenset[str]:
+    """Return what these architectures' networks give beyond images and logits, together."""
+    of_images = trait(generator, "offers") & OF_SAMPLES
+    return frozenset(of_images if discriminator is None else of_images | trait(discriminator, "offers") - OF_SAMPLES)
 
 
 def companions(architecture: Any, data: DataSpec) -> Mapping[str, Companion]:

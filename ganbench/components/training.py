@@ -17,7 +17,9 @@ class Architecture(Component, Protocol):
     """A generator, a discriminator and the latent between them.
 
     May also define ``companions(data) -> {name: Companion}``, ``batch_coupling`` (how D's output for one sample depends
-    on the others: "none", "normalisation" for BatchNorm in D, "statistic" for minibatch statistics), ``recipe``,
+    on the others: "none", "normalisation" for BatchNorm in D, "statistic" for minibatch statistics), ``offers`` (what
+    its networks give beyond images and logits: "style" of `Sample`, any of "features", "class_logits", "codes",
+    "embedding", "reconstruction" of `Critique`; components find it in ``cell.offers``), ``recipe``,
     ``compatible(cell)``.
     """
 
@@ -84,6 +86,15 @@ class Game(Protocol):
     def companion(self, name: str) -> nn.Module:
         """Return the architecture's companion network of this name."""
 
+    def weights(self, player: Player) -> tuple[Tensor, ...]:
+        """Return the trained parameters of ``player``, companions included; in this phase, its own have gradients."""
+
+    def objective(self, player: Player) -> Tensor:
+        """Return what ``player``'s loss is on this phase's samples, with a graph to both players' weights.
+
+        Penalties are left out. Only for a component with "weights" in ``differentiates``.
+        """
+
     def state(self, component: Any) -> Mapping[str, Tensor]:
         """Return the tensors that the engine keeps for ``component`` (itself, passed as ``self``)."""
 
@@ -116,8 +127,9 @@ class Regularizer(Component, Protocol):
     (``which`` is "real" or "fake"), ``latents(game, z) -> z``.
 
     Traits: ``phases`` in which it acts, ``every`` so many updates of that player (the engine multiplies the term by
-    it), ``differentiates`` (which of "real", "fake", "latents" must be leaves with gradient), ``per_sample`` (its
-    formula is wrong where D normalises over the batch), ``recipe``, ``compatible(cell)``, ``state()``, ``update()``.
+    it), ``differentiates`` (which of "real", "fake", "latents" must be leaves with gradient; "weights" for a term that
+    differentiates by both players' weights, of which the mover alone is stepped), ``per_sample`` (its formula is wrong
+    where D normalises over the batch), ``recipe``, ``compatible(cell)``, ``state()``, ``update()``.
     """
 
 

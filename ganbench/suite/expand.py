@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.catalog import Catalog
-from ganbench.components import companions, incompatibility, trait
+from ganbench.components import companions, incompatibility, offered, trait
 from ganbench.errors import DatasetError, SuiteError
 from ganbench.suite.layers import Layer, component_layers, matching, resolve
 from ganbench.suite.options import ADDED, Option, choose, options
@@ -185,6 +185,7 @@ class _Expansion:
             pac=recipe.pac,
             schedule=recipe.schedule,
             batch_size=recipe.batch_size,
+            offers=offered(generator, discriminator if judged else None),
         )
 
     def _input(self, data: Data, architecture: Option) -> tuple[Latent, tuple[str, ...]]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganbench.components import trait
+from ganbench.components import OF_CRITIQUES, OF_SAMPLES, trait
 from ganbench.testing.description import label_of
 from ganbench.testing.fault import ComponentFault, blaming, require
 from ganbench.testing.rehearsal import PLAYERS, Batch, Cast, Scene, draw_batch, play_dataless
@@ -50,6 +50,9 @@ def check_architecture(architecture: Any, scene: Scene) -> None:
     label = f"architecture {label_of(architecture)}"
     coupling = trait(architecture, "batch_coupling")
     require(coupling in _COUPLINGS, f"{label}: batch_coupling is {coupling!r}; possible: {', '.join(_COUPLINGS)}")
+    offers, possible = trait(architecture, "offers"), OF_SAMPLES | OF_CRITIQUES
+    known = not isinstance(offers, str) and set(offers) <= possible
+    require(known, f"{label}: offers is {offers!r}; possible: {', '.join(sorted(possible))}, as a set")
     if scene.data is None:
         raise ComponentFault(f"{label}: give data=, a data spec that it draws")
     for cast in _casts(label, architecture, scene.data):
@@ -62,6 +65,7 @@ def check_architecture(architecture: Any, scene: Scene) -> None:
             _check_building(trial, cast.networks())
             _check_generator(trial)
             _check_discriminator(trial)
+            _check_offers(trial, frozenset(offers))
             _check_gradients(trial)
         _check_waiting(trial, cast)
 
@@ -147,6 +151,22 @@ def _check_discriminator(trial: _Trial) -> None:
         coupled or declared == "none",
         f"{trial.label}: batch_coupling is {declared!r}, but what the discriminator says of a sample does not depend "
         "on the others; declare 'none', or cells are refused without need",
+    )
+
+
+def _check_offers(trial: _Trial, declared: frozenset[str]) -> None:
+    """Check that the networks give what is declared in ``offers``, and nothing else beyond images and logits."""
+    with torch.no_grad():
+        given = {"style"} if trial.generate(trial.networks.generator).style is not None else set[str]()
+        if trial.networks.discriminator is None:
+            declared &= OF_SAMPLES
+        else:
+            critique = trial.judge(trial.networks.discriminator, trial.batch.real, trial.batch.labels)
+            given |= {name for name in OF_CRITIQUES if getattr(critique, name) not in (None, ())}
+    missing, silent = sorted(declared - given), sorted(given - declared)
+    require(not missing, f"{trial.label}: offers names {', '.join(missing)}, which the networks do not give")
+    require(
+        not silent, f"{trial.label}: the networks give {', '.join(silent)}; name it in offers, or none can ask for it"
     )
 
 

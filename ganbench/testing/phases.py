@@ -30,7 +30,7 @@ def check_regularizer(regularizer: Any, scene: Scene) -> None:
     phases, sides = trait(regularizer, "phases"), trait(regularizer, "differentiates")
     _subset(f"{label}: phases", phases, PLAYERS)
     require(len(phases) > 0, f"{label}: phases is empty, so it never acts")
-    _subset(f"{label}: differentiates", sides, ("real", "fake", "latents"))
+    _subset(f"{label}: differentiates", sides, ("real", "fake", "latents", "weights"))
     check_every(label, regularizer)
     per_sample = trait(regularizer, "per_sample")
     require(isinstance(per_sample, bool), f"{label}: per_sample is {per_sample!r}; possible: True, False")

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.nn.utils import parametrize
 
-from ganbench.components import companions, incompatibility, trait
+from ganbench.components import OF_CRITIQUES, OF_SAMPLES, companions, incompatibility, offered, trait
 from ganbench.testing.waiting import Dataless, dataless
-from ganbench.training.game import Draws, Game, Players, due_regularizers, evaluate_phase
+from ganbench.training.game import Draws, Game, Players, differentiates_weights, due_regularizers, evaluate_phase
 from ganbench.values import Cell, Companion, Critique, DataSpec, ImageSpec, Latent, Networks, Player, Sample
 
 BATCH = 8
@@ -81,6 +81,7 @@ class Stage:
 
     name: ClassVar[str] = "stage"
     paper: ClassVar[str] = "none"
+    offers: ClassVar[frozenset[str]] = OF_SAMPLES | OF_CRITIQUES
 
     def latent(self, data: DataSpec) -> Latent:  # noqa: ARG002
         """Return four normal components and a code of three classes."""
@@ -135,6 +136,7 @@ class Cast:
                 pac=self.pac,
                 schedule=("D", "G"),
                 batch_size=BATCH,
+                offers=offered(architecture, architecture if hasattr(self.loss, "discriminator") else None),
             )
         )
 
@@ -226,13 +228,14 @@ def _play(
     player = moment[0]
     params = dict(_named_parameters(networks, player))
     other: Player = "generator" if player == "discriminator" else "discriminator"
+    both = differentiates_weights(due_regularizers(cast.regularizers, player, 0))
     for frozen in dict(_named_parameters(networks, other)).values():
-        frozen.requires_grad_(False)
+        frozen.requires_grad_(both)
     game = _game(cast, networks, states, batch, moment)
     with parametrize.cached():
         value = evaluate_phase(game)
         if isinstance(value, Tensor) and value.shape == () and value.requires_grad:
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward(inputs=list(params.values()) if both else None)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         renewed = tuple(owner.update(game, tensors) for owner, tensors in states if hasattr(owner, "update"))
     return Outcome(game, value, {name: p.grad for name, p in params.items()}, states, renewed)
@@ -246,7 +249,8 @@ def _game(
     moment: tuple[Player, int],
 ) -> Game:
     player, step = moment
-    players = Players(networks, cast.pac, cast.loss, cast.regularizers, cast.augmentations, states)
+    weights = {name: tuple(dict(_named_parameters(networks, name)).values()) for name in PLAYERS}
+    players = Players(networks, cast.pac, cast.loss, cast.regularizers, cast.augmentations, states, weights)
     draws = Draws(lambda: (batch.real, batch.labels), lambda: (batch.z, batch.fake_labels))
     clock = torch.full((), float(step)), torch.full((), 0.5)
     torch.default_generator.manual_seed(2)

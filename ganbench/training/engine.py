@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 from ganbench.components import trait
 from ganbench.seeds import derive, mix
 from ganbench.training.ema import Ema
-from ganbench.training.game import Draws, Game, Players, due_regularizers, evaluate_phase
+from ganbench.training.game import Draws, Game, Players, differentiates_weights, due_regularizers, evaluate_phase
 from ganbench.training.setup import Setup, build_networks
 from ganbench.training.stream import ImageStream, LatentStream
 from ganbench.training.value import PROBE_SIZE, Probe
@@ -105,6 +105,8 @@ class Engine:
         )
         self._train = _on_device(setup.train, device)
         self.sides = {player: self._side(player) for player in self._moving()}
+        weights = {player: tuple(side.params) for player, side in self.sides.items()}
+        self.players = replace(self.players, weights=weights)
         trained = {p for side in self.sides.values() for p in side.params}
         _require_gradient((p for m in _modules(networks) for p in m.parameters() if p not in trained), False)
         self.constraints = [(c, self._constraint_state(c)) for c in setup.parts.constraints]
@@ -208,21 +210,26 @@ class Engine:
             self._constrain(player, getattr(self.counters, player))
 
     def _gradient(self, player: Player) -> Game:
-        """Leave the gradient of the player's phase in its parameters; the other player's weights are frozen."""
+        """Leave the gradient of the player's phase in its parameters; the other player's weights are frozen.
+
+        Unless a due regularizer differentiates by both players' weights: then they only get no gradient of their own.
+        """
         side, counters = self.sides[player], self.counters
-        for owner, other in self.sides.items():
-            _require_gradient(other.params, owner == player)
         k = getattr(counters, player)
+        due = due_regularizers(self.setup.parts.regularizers, player, k)
+        both = differentiates_weights(due)
+        for owner, other in self.sides.items():
+            _require_gradient(other.params, both or owner == player)
         self.seed(mix(side.phase_seed, k))
         n = self.setup.parts.recipe.batch_size
         draws = Draws(lambda: side.images.batch(k), lambda: side.latents.batch(k, n))
-        due = due_regularizers(self.setup.parts.regularizers, player, k)
         game = Game(player, self.players, draws, due, (side.updates, self.progress))
         side.optimizer.zero_grad(set_to_none=True)
         with parametrize.cached():  # one power iteration of spectral norm a phase, on every path
-            _touch_parametrizations(side.modules)
+            for touched in self.sides.values() if both else (side,):
+                _touch_parametrizations(touched.modules)
             value = evaluate_phase(game)
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward(inputs=side.params if both else None)  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.get_total_norm([p.grad for p in side.params if p.grad is not None])
         self._note_bad([value.detach(), norm])
         prefix = player[0]

@@ -7,7 +7,7 @@ object lives for one evaluation of one player's phase. It reads networks and dra
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -40,6 +40,8 @@ class Players:
     regularizers: tuple[Any, ...]
     augmentations: tuple[Any, ...]
     states: tuple[tuple[Any, dict[str, Tensor]], ...] = ()
+    weights: Mapping[Player, tuple[nn.Parameter, ...]] = field(default_factory=dict)
+    """The trained parameters of each player."""
     joint: bool = True
     """Whether one discriminator pass may cover real and fake, where nothing forbids it."""
 
@@ -53,8 +55,15 @@ class Game:
     """One phase of one player; see `ganbench.components.Game`."""
 
     def __init__(
-        self, phase: Player, players: Players, draws: Draws, due: Sequence[Any], clock: tuple[Tensor, Tensor]
+        self,
+        phase: Player,
+        players: Players,
+        draws: Draws,
+        due: Sequence[Any],
+        clock: tuple[Tensor, Tensor],
+        attached: bool = False,
     ) -> None:
+        self._attached = attached  # fakes keep the generator's graph in either phase
         self.phase: Player = phase
         self.step, self.progress = clock
         self.logs: dict[str, Tensor] = {}
@@ -119,12 +128,12 @@ class Game:
 
     def _generate_phase(self) -> Sample:
         latents, labels = self.latents, self.fake_labels  # a component may need gradients to move them
-        with torch.set_grad_enabled(self.phase == "generator"):
+        with torch.set_grad_enabled(self.phase == "generator" or self._attached):
             return self.generate(latents, labels)
 
     def _augmented_fake(self) -> Tensor:
         fake = self.augment(self.clean_fake)
-        return self._leaf("fake", fake) if self.phase == "discriminator" else fake
+        return self._leaf("fake", fake) if self.phase == "discriminator" and not self._attached else fake
 
     def _leaf(self, side: str, x: Tensor) -> Tensor:
         return x.detach().requires_grad_(side in self._differentiated)
@@ -206,6 +215,25 @@ class Game:
         """Return the architecture's companion network of this name."""
         return self.players.networks.companions[name].module
 
+    def weights(self, player: Player) -> tuple[nn.Parameter, ...]:
+        """Return the trained parameters of ``player``, companions included; in this phase, its own have gradients."""
+        return self.players.weights[player]
+
+    def objective(self, player: Player) -> Tensor:
+        """Return what ``player``'s loss is on this phase's samples, with a graph to both players' weights.
+
+        Raises:
+            ValueError: no component of the phase declares that it differentiates by weights.
+        """
+        if "weights" not in self._differentiated:
+            raise ValueError("objective() wants both players' weights with gradient: declare it in `differentiates`")
+        draws = Draws(lambda: (self.clean_real, self.real_labels), lambda: (self.latents, self.fake_labels))
+        clock = self.step, self.progress
+        view = Game(player, replace(self.players, joint=False), draws, (), clock, attached=True)
+        view._memo = self._once("attached", dict)  # both players' views judge the same samples once
+        value: Tensor = getattr(self.players.loss, player)(view)
+        return value
+
     def state(self, component: Any) -> Mapping[str, Tensor]:
         """Return the tensors that the engine keeps for ``component``; equal components do not share theirs."""
         for owner, tensors in self.players.states:
@@ -255,6 +283,11 @@ def evaluate_phase(game: Game) -> Tensor:
         if hasattr(component, "penalty"):
             value = value + trait(component, "every") * component.penalty(game)
     return value
+
+
+def differentiates_weights(due: Sequence[Any]) -> bool:
+    """Whether any of the due regularizers needs the gradient by both players' weights."""
+    return any("weights" in trait(component, "differentiates") for component in due)
 
 
 def due_regularizers(regularizers: Sequence[Any], phase: Player, updates: int) -> tuple[Any, ...]:

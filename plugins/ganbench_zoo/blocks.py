@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganbench import DataSpec, ImageSpec
+from ganbench import Critique, DataSpec, ImageSpec
 
 
 def undrawable(name: str, data: DataSpec, sizes: Collection[int]) -> str | None:
@@ -35,6 +35,27 @@ class Unconditional(nn.Sequential):
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return super().forward(x)
+
+
+JUDGED = frozenset({"features", "embedding"})
+"""What a `Judge` gives beyond logits."""
+
+
+class Judge(nn.Module):
+    """A discriminator: a ``body`` that ends in (N, width), and a ``last`` linear layer to one or more outputs.
+
+    Gives the body's activations as features, the outputs (N, k) as embedding, and their mean as logits. Labels are
+    ignored.
+    """
+
+    def __init__(self, body: nn.Module, last: nn.Module) -> None:
+        super().__init__()
+        self.body, self.last = body, last
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Critique:
+        activations = self.body(x)  # (N, width)
+        outputs = self.last(activations)  # (N, k)
+        return Critique(outputs.mean(dim=1), (activations,), embedding=outputs)
 
 
 class SumPool(nn.Module):

@@ -69,6 +69,7 @@ class Tiny:
 
     name: ClassVar[str] = "tiny"
     paper: ClassVar[str] = "none"
+    offers: ClassVar[frozenset[str]] = frozenset({"style", "features", "codes", "embedding", "reconstruction"})
 
     def latent(self, data: DataSpec) -> Latent:
         return Latent(4, categorical=(self.codes,) if self.codes else ())

@@ -409,7 +409,16 @@ def test_points_may_lie_anywhere_and_need_no_labels():
         def forward(self, x, labels=None):
             return Critique(self.layer(x)[:, 0], features=(x,))
 
-    check_component(architecture(Far, Near), data=PointSpec((2,)))
+    given = frozenset({"style", "features"})
+    check_component(architecture(Far, Near, offers=given), data=PointSpec((2,)))
+    for offers, message in (
+        (frozenset({"style"}), "the networks give features; name it in offers"),
+        (given | {"embedding"}, "offers names embedding, which the networks do not give"),
+        (frozenset({"logits"}), "offers is frozenset.*possible: class_logits, codes"),
+        ("style", "offers is 'style'; possible"),
+    ):
+        with pytest.raises(ComponentFault, match=message):
+            check_component(architecture(Far, Near, offers=offers), data=PointSpec((2,)))
 
 
 # What changes weights

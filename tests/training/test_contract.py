@@ -329,3 +329,47 @@ def test_initial_weights_do_not_depend_on_the_global_stream(make_setup):
     first = build_networks(make_setup()).generator.out.weight
     torch.manual_seed(2)
     assert torch.equal(first, build_networks(make_setup()).generator.out.weight)
+
+
+class Field:
+    """Half the squared norm of both players' gradients, times 1/4: a term in the weights of the two."""
+
+    name, paper = "field", "none"
+    phases = frozenset({"discriminator", "generator"})
+    differentiates = frozenset({"weights"})
+
+    def penalty(self, game):
+        total = 0
+        for player in ("discriminator", "generator"):
+            gradients = torch.autograd.grad(game.objective(player), game.weights(player), create_graph=True)
+            total = total + sum(gradient.square().sum() for gradient in gradients)
+        return total / 8
+
+
+@pytest.mark.parametrize("schedule", [("DG",), ("D", "G")])
+def test_a_term_in_the_gradients_of_both_players_moves_its_own_player_alone(play, toys, schedule):
+    # min_x max_y xy: the gradients are y and -x, the term (x^2 + y^2) / 8 adds x / 4 and y / 4 to them
+    engine = play(
+        5,
+        toys.Bilinear(),
+        architecture=toys.Scalars(),
+        data=PointSpec((1,)),
+        train=Images(torch.zeros(32, 1)),
+        test=Images(torch.zeros(32, 1)),
+        schedule=schedule,
+        regularizers=(Field(),),
+        g_optimizer=toys.PlainSgd(lr=0.1),
+        d_optimizer=toys.PlainSgd(lr=0.1),
+    )
+    x = y = 1.0
+    for _ in range(5):
+        new = y + 0.1 * (x - y / 4)
+        x, y = x - 0.1 * ((y if schedule == ("DG",) else new) + x / 4), new
+    networks = engine.players.networks
+    assert networks.generator.x.item() == pytest.approx(x, rel=1e-5)
+    assert networks.discriminator.y.item() == pytest.approx(y, rel=1e-5)
+
+
+def test_both_players_objectives_are_there_for_terms_that_declare_it(play):
+    with pytest.raises(ValueError, match="declare it in `differentiates`"):
+        game_of(play(0)).objective("generator")

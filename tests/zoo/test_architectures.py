@@ -39,7 +39,7 @@ def play(architecture, data, n=3):
     torch.manual_seed(0)
     generator, discriminator = architecture.generator(data), architecture.discriminator(data)
     x = generator(torch.randn(n, architecture.latent(data).size), torch.zeros(n, dtype=torch.int64))
-    return x, discriminator(x)
+    return x, discriminator(x).logits
 
 
 def test_sn_resnet_has_the_published_parameter_counts():
@@ -111,7 +111,7 @@ def test_mlp_puts_points_anywhere():
 
 def test_mlp_has_the_depth_that_was_asked_for():
     data = ImageSpec((1, 4, 4))
-    layers = [m for m in Mlp(width=8, depth=3).discriminator(data) if isinstance(m, nn.Linear)]
+    layers = [m for m in Mlp(width=8, depth=3).discriminator(data).modules() if isinstance(m, nn.Linear)]
     assert [m.out_features for m in layers] == [8, 8, 8, 1]
 
 
@@ -119,7 +119,7 @@ def test_mlp_has_the_depth_that_was_asked_for():
 def test_a_packed_discriminator_takes_more_channels(architecture):
     data = ImageSpec((2, 16, 16))
     discriminator = architecture.discriminator(data.packed(3))
-    assert discriminator(torch.zeros(5, 6, 16, 16), torch.zeros(5, 3, dtype=torch.int64)).shape == (5,)
+    assert discriminator(torch.zeros(5, 6, 16, 16), torch.zeros(5, 3, dtype=torch.int64)).logits.shape == (5,)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganbench import Cell, DataSpec, ImageSpec, Latent, hookimpl
-from ganbench_zoo.blocks import Unconditional, undrawable
+from ganbench_zoo.blocks import JUDGED, Judge, Unconditional, undrawable
 
 Norm = Literal["batch", "spectral", "layer", "none"]
 START = MappingProxyType({16: 4, 28: 7, 32: 4, 64: 4})
@@ -34,7 +34,8 @@ class Dcgan:
 
     ``width`` channels at half the image size, twice as many at each halving; ``d_norm`` normalises the discriminator,
     except its first and last layers (spectral norm: all of them); ``layer`` normalises over (C, H, W) with a gain a
-    channel. ``latent_size`` latents of the given ``distribution``.
+    channel. ``latent_size`` latents of the given ``distribution``; ``d_outputs`` outputs of the discriminator: their
+    mean is its logit, all of them its embedding.
     """
 
     name: ClassVar[str] = "dcgan"
@@ -43,14 +44,17 @@ class Dcgan:
         {"batch_size": 128, "g_lr": 2e-4, "d_lr": 2e-4, "g_betas": (0.5, 0.999), "d_betas": (0.5, 0.999)}
     )
 
+    offers: ClassVar[frozenset[str]] = JUDGED
+
     width: int = 64
     d_norm: Norm = "batch"
     kernel: Literal[4, 5] = 4
     latent_size: int = 100
+    d_outputs: int = 1
     distribution: Literal["normal", "uniform"] = "uniform"
 
     def __post_init__(self) -> None:
-        for field in ("width", "latent_size"):
+        for field in ("width", "latent_size", "d_outputs"):
             if getattr(self, field) < 1:
                 raise ValueError(f"dcgan needs {field} >= 1, not {getattr(self, field)}")
         if self.d_norm not in get_args(Norm):
@@ -94,8 +98,8 @@ class Dcgan:
             elif self.d_norm == "layer":
                 layers.append(nn.GroupNorm(1, outputs))
             layers.append(nn.LeakyReLU(0.2))
-        judge = self._spectral(_normal(nn.Linear(widths[-1] * start * start, 1)))
-        return Unconditional(*layers, nn.Flatten(), judge, nn.Flatten(0))
+        last = self._spectral(_normal(nn.Linear(widths[-1] * start * start, self.d_outputs)))
+        return Judge(nn.Sequential(*layers, nn.Flatten()), last)
 
     @classmethod
     def smallest(cls) -> tuple[Dcgan, DataSpec]:

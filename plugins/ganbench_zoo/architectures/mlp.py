@@ -19,14 +19,15 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ganbench import DataSpec, ImageSpec, Latent, hookimpl
-from ganbench_zoo.blocks import Unconditional
+from ganbench_zoo.blocks import JUDGED, Judge, Unconditional
 
 
 @dataclass(frozen=True)
 class Mlp:
     """Fully connected networks for images of any size and for points.
 
-    ``depth`` hidden layers of ``width`` units in each player, ``latent_size`` normal latents.
+    ``depth`` hidden layers of ``width`` units in each player, ``latent_size`` normal latents; ``d_outputs`` outputs of
+    the discriminator: their mean is its logit, all of them its embedding.
     """
 
     name: ClassVar[str] = "mlp"
@@ -35,12 +36,15 @@ class Mlp:
         {"g_lr": 1e-3, "d_lr": 1e-3, "g_betas": (0.5, 0.999), "d_betas": (0.5, 0.999)}
     )
 
+    offers: ClassVar[frozenset[str]] = JUDGED
+
     width: int = 256
     depth: int = 2
     latent_size: int = 64
+    d_outputs: int = 1
 
     def __post_init__(self) -> None:
-        for field in ("width", "depth", "latent_size"):
+        for field in ("width", "depth", "latent_size", "d_outputs"):
             if getattr(self, field) < 1:
                 raise ValueError(f"mlp needs {field} >= 1, not {getattr(self, field)}")
 
@@ -64,7 +68,7 @@ class Mlp:
         for _ in range(self.depth):
             layers += [nn.Linear(size, self.width), nn.LeakyReLU(0.2)]
             size = self.width
-        return Unconditional(*layers, nn.Linear(size, 1), nn.Flatten(0))
+        return Judge(nn.Sequential(*layers), nn.Linear(size, self.d_outputs))
 
     @classmethod
     def smallest(cls) -> tuple[Mlp, DataSpec]:

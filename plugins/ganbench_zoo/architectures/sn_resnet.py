@@ -19,7 +19,16 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ganbench import Cell, DataSpec, ImageSpec, Latent, hookimpl
-from ganbench_zoo.blocks import DiscriminatorBlock, GeneratorBlock, SumPool, Unconditional, glorot, undrawable
+from ganbench_zoo.blocks import (
+    JUDGED,
+    DiscriminatorBlock,
+    GeneratorBlock,
+    Judge,
+    SumPool,
+    Unconditional,
+    glorot,
+    undrawable,
+)
 
 SIZES = (32,)
 
@@ -45,6 +54,8 @@ class SnResnet:
             "d_lr_decay": "linear",
         }
     )
+
+    offers: ClassVar[frozenset[str]] = JUDGED
 
     g_width: int = 256
     d_width: int = 128
@@ -75,16 +86,15 @@ class SnResnet:
 
     def discriminator(self, data: DataSpec) -> nn.Module:
         channels, width = self._channels(data), self.d_width
-        return Unconditional(
+        body = nn.Sequential(
             DiscriminatorBlock(channels, width, pool=True, first=True),  # 16x16
             DiscriminatorBlock(width, width, pool=True),  # 8x8
             DiscriminatorBlock(width, width),
             DiscriminatorBlock(width, width),
             nn.ReLU(),
             SumPool(),
-            glorot(nn.Linear(width, 1), spectral=True),
-            nn.Flatten(0),
         )
+        return Judge(body, glorot(nn.Linear(width, 1), spectral=True))
 
     @classmethod
     def smallest(cls) -> tuple[SnResnet, DataSpec]:
