@@ -8,7 +8,7 @@ The protocols list what is required. What may be left out, and what then holds, 
 """
 
 from ganbench.components.base import NAME_PATTERN, RESERVED, Component
-from ganbench.components.data import Baseline, Dataset, Lesson, Sampler, Trainer, Truth
+from ganbench.components.data import Baseline, Combination, Dataset, Lesson, Sampler, Trainer, Truth
 from ganbench.components.kinds import (
     KINDS,
     OF_CRITIQUES,
@@ -44,6 +44,7 @@ __all__ = [
     "Architecture",
     "Augmentation",
     "Baseline",
+    "Combination",
     "Component",
     "Constraint",
     "Dataset",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ganbench.components.base import Component
+from ganbench.components.training import Architecture, Loss
 from ganbench.values import DataSpec, Images
 
 if TYPE_CHECKING:
@@ -65,13 +66,22 @@ Sampler = Callable[[int], "Tensor"]
 """n -> stored samples (up to n of them): uint8 (n, C, H, W) or float32 (n, d)."""
 
 
+@dataclass(frozen=True)
+class Combination:
+    """What a baseline trains: one architecture with one loss; ``recipe`` over the core's is all the recipe it has."""
+
+    architecture: Architecture
+    loss: Loss
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Baseline(Component, Protocol):
-    """A reference row outside the product of architectures and losses; ``trained`` ones are run with every seed."""
+    """A reference row outside the product of architectures and losses: one of two methods.
 
-    trained: ClassVar[bool]
-
-    def fit(self, data: DataSpec, images: Images, rng: torch.Generator) -> Sampler:
-        """Return a sampler that was fitted to ``images``."""
+    ``fit(data, images, rng) -> Sampler`` returns a sampler that was fitted to ``images``; it is cheap, and run once.
+    ``combination(data) -> Combination`` says what to train; it is run with every seed of the suite, on its budget, and
+    kept, stopped and scored like any other run. Raises ValueError for data that it cannot draw.
+    """
 
 
 @dataclass(frozen=True)

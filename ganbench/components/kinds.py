@@ -29,7 +29,6 @@ TRAITS: Mapping[str, Any] = MappingProxyType(
         "blind": frozenset(),
         "continuous": False,
         "standard": 0,
-        "trained": False,
         "domains": None,
     }
 )
@@ -93,7 +92,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             Kind("extractor", "extractors", ("accepts", "available", "load")),
             Kind("trainer", "trainers", ("train",)),
             Kind("metric", "metrics", ("compute",)),
-            Kind("baseline", "baselines", ("fit",)),
+            Kind("baseline", "baselines", (), ("fit", "combination")),
         )
     }
 )

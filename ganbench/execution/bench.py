@@ -30,7 +30,7 @@ from ganbench.scoring.request import ScoringSettings, Subject
 from ganbench.scoring.sample import GeneratorSource, SampleSource, TensorSource, generated_rule
 from ganbench.scoring.sheet import write_sheet
 from ganbench.seeds import derive
-from ganbench.suite.assemble import assemble, component
+from ganbench.suite.assemble import architecture_of, assemble, component
 from ganbench.suite.plan import Run
 from ganbench.training.checkpoint import GENERATOR_FILE, load_generator, read_details, snapshot_file
 from ganbench.training.loop import Controls, Training
@@ -122,7 +122,7 @@ class Bench:
             described = {"config": run.config, "origins": run.origins, "labels": run.labels, "seed": run.seed}
             folder.write_json("config.json", described)
             folder.write_json("environment.json", describe_environment(self.device, self.job.deterministic))
-            status = self._train(run, folder, stop, tell) if not run.is_baseline else {"status": "done", "reason": None}
+            status = self._train(run, folder, stop, tell) if run.trains else {"status": "done", "reason": None}
             folder.write_json("run.json", {**status, "ended": datetime.now(UTC).isoformat(timespec="seconds")})
         if status["status"] == "done":
             self.score(run)
@@ -156,8 +156,10 @@ class Bench:
 
     def setup(self, run: Run) -> Setup:
         """Return what training ``run`` takes, with its components and data live."""
-        splits, parts = self.splits(run.labels["dataset"]), assemble(run.config, self.catalog)
-        names = {key: _key(run.config[key]) for key in ("dataset", "generator", "discriminator")}
+        splits = self.splits(run.labels["dataset"])
+        parts = assemble(run.config, self.catalog, splits.spec)
+        described = {key: run.config.get(key) or run.config["baseline"] for key in ("generator", "discriminator")}
+        names = {"dataset": _key(run.config["dataset"]), **{key: _key(one) for key, one in described.items()}}
         at = self.job.scoring.at
         return Setup(parts, splits.spec, splits.train, splits.test, run.seed, names, at)
 
@@ -182,7 +184,7 @@ class Bench:
 
     def protocols(self, run: Run) -> dict[str, dict[str, Any]]:
         """Return the protocols under which ``run`` is scored, by the metric's full name."""
-        count = min(self.job.scoring.samples, len(self._baseline(run))) if run.is_baseline else None
+        count = None if run.trains else min(self.job.scoring.samples, len(self._baseline(run)))
         return self.evaluator(run.labels["dataset"]).protocols(generated_rule(self.job.scoring.seed), count)
 
     def register_protocols(self, run: Run) -> dict[str, dict[str, Any]]:
@@ -209,7 +211,7 @@ class Bench:
         found = set()
         for run in runs:
             folder = self.store.run_folder(run.id)
-            if not run.is_baseline and (folder.status() or {}).get("status") == "done":
+            if run.trains and (folder.status() or {}).get("status") == "done":
                 wanted = [at for at in self.job.scoring.at if at < 1]
                 found |= {at for at in wanted if not (folder.path / snapshot_file(at)).exists()}
         return sorted(found)
@@ -252,10 +254,10 @@ class Bench:
 
     def _source(self, run: Run, path: Path) -> SampleSource:
         seed = self.job.scoring.seed
-        if run.is_baseline:
+        if not run.trains:
             return TensorSource(self._baseline(run), generated_rule(seed), seed)
         splits = self.splits(run.labels["dataset"])
-        architecture = component(self.catalog, "architecture", run.config["generator"])
+        architecture = architecture_of(run.config, self.catalog, splits.spec, component)
         with own_randomness(0, self.device):  # layers draw initial weights
             network = architecture.generator(splits.spec)
         load_generator(path, network, self.device)

@@ -14,6 +14,7 @@ from ganbench.errors import DatasetError, ResultsError
 from ganbench.results.store import RunFolder
 from ganbench.scoring.randomness import own_randomness
 from ganbench.scoring.sample import GeneratorSource
+from ganbench.suite.assemble import architecture_of
 from ganbench.suite.parameters import rebuild
 from ganbench.training.checkpoint import GENERATOR_FILE, load_generator
 
@@ -57,7 +58,7 @@ def open_generator(
     if stored is None:
         raise ResultsError(f"{folder.path} is the folder of no run: it has no config.json")
     config: Mapping[str, Any] = stored["config"]
-    if "generator" not in config:
+    if "recipe" not in config:
         raise ResultsError(f"run {folder.id} is a baseline and has no generator")
     if not (folder.path / GENERATOR_FILE).exists():
         status = (folder.status() or {}).get("status", "not started")
@@ -68,7 +69,7 @@ def open_generator(
         labels: Tensor | None = dataset.load(data_root, "train").labels if spec.classes else None
     except (ValueError, OSError) as error:
         raise DatasetError(f"dataset {dataset.name!r}: {error}") from error
-    architecture = rebuild(catalog, "architecture", config["generator"])
+    architecture = architecture_of(config, catalog, spec)
     with own_randomness(0, device):  # layers draw initial weights
         network = architecture.generator(spec)
     load_generator(folder.path / GENERATOR_FILE, network, device)

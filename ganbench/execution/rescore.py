@@ -108,7 +108,7 @@ class Rescoring:
 
     def _register(self) -> None:
         """Write the protocols with their floors, and let the plan name them behind those that it names."""
-        one_of_each = {(run.labels["dataset"], run.is_baseline and run.id): run for run in self.runs.values()}
+        one_of_each = {(run.labels["dataset"], not run.trains and run.id): run for run in self.runs.values()}
         protocols = [self.bench.register_protocols(run) for run in one_of_each.values()]
         names = [*self._plan.metrics, *(name for entries in protocols for name in entries)]
         ids = [*self._plan.protocols, *(entry["id"] for entries in protocols for entry in entries.values())]
@@ -217,7 +217,7 @@ def _unfit(folder: RunFolder, config: Mapping[str, Any] | None) -> str | None:
         return f"it is {status}" if status == "not run yet" else f"it has {status}"
     if config is None:
         return "it has no config.json"
-    if "generator" in config and not (folder.path / GENERATOR_FILE).exists():
+    if "recipe" in config and not (folder.path / GENERATOR_FILE).exists():
         return "it has kept no generator"
     return None
 

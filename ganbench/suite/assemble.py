@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from ganbench.catalog import Catalog
 from ganbench.errors import SuiteError
 from ganbench.suite.parameters import describe, rebuild
 from ganbench.suite.recipe import Budget, Recipe
+from ganbench.values import DataSpec
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,10 @@ class Assembly:
     budget: Budget
 
 
-def assemble(config: Mapping[str, Any], catalog: Catalog) -> Assembly:
+def assemble(config: Mapping[str, Any], catalog: Catalog, data: DataSpec | None = None) -> Assembly:
     """Return the components that ``config`` (of `ganbench.suite.plan.Run`) describes.
+
+    Only a baseline needs to be told on which ``data`` it is to be trained.
 
     Raises:
         SuiteError: a component's source is no longer the one that the configuration was made with.
@@ -39,18 +42,40 @@ def assemble(config: Mapping[str, Any], catalog: Catalog) -> Assembly:
     def one(kind: str, described: Mapping[str, Any]) -> Any:
         return component(catalog, kind, described)
 
+    def several(kind: str) -> tuple[Any, ...]:
+        return tuple(one(kind, described) for described in config.get(f"{kind}s", ()))
+
+    if "baseline" in config:
+        combination = one("baseline", config["baseline"]).combination(data)
+        generator = discriminator = combination.architecture
+        loss = combination.loss
+    else:
+        generator, discriminator = (one("architecture", config[side]) for side in ("generator", "discriminator"))
+        loss = one("loss", config["loss"])
     return Assembly(
-        generator=one("architecture", config["generator"]),
-        discriminator=one("architecture", config["discriminator"]),
-        loss=one("loss", config["loss"]),
-        regularizers=tuple(one("regularizer", described) for described in config["regularizers"]),
-        constraints=tuple(one("constraint", described) for described in config["constraints"]),
-        augmentations=tuple(one("augmentation", described) for described in config["augmentations"]),
+        generator=generator,
+        discriminator=discriminator,
+        loss=loss,
+        regularizers=several("regularizer"),
+        constraints=several("constraint"),
+        augmentations=several("augmentation"),
         g_optimizer=one("optimizer", config["g_optimizer"]),
         d_optimizer=one("optimizer", config["d_optimizer"]),
         recipe=Recipe.model_validate(config["recipe"]),
         budget=Budget.model_validate(config["budget"]),
     )
+
+
+def architecture_of(
+    config: Mapping[str, Any], catalog: Catalog, data: DataSpec, build: Callable[..., Any] = rebuild
+) -> Any:
+    """Return the architecture of a trained run's generator; ``build`` makes a component of its description.
+
+    Raises as ``build`` does.
+    """
+    if "baseline" in config:
+        return build(catalog, "baseline", config["baseline"]).combination(data).architecture
+    return build(catalog, "architecture", config["generator"])
 
 
 def component(catalog: Catalog, kind: str, described: Mapping[str, Any]) -> Any:

@@ -128,12 +128,9 @@ class _Expansion:
             "discriminator": describe(self.catalog, "architecture", architecture.components[1]),
             "loss": describe(self.catalog, "loss", loss.components[0]),
             **{f"{kind}s": [describe(self.catalog, kind, c) for c in added[kind]] for kind in ADDED},
-            **{f"{side}_optimizer": describe(self.catalog, "optimizer", c) for side, c in optimizers.items()},
-            "recipe": _training_keys(recipe),
-            "budget": self.suite.budget.model_dump(exclude_none=True),
+            **self._training_config(recipe, optimizers),
         }
-        values = recipe.model_dump(mode="json")
-        resolved = {key: {"value": values[key], "from": origin} for key, origin in origins.items()}
+        resolved = _resolved(recipe, origins)
         runs = tuple(Run({**config, "seed": seed}, labels, resolved) for seed in self.suite.seeds)
         return PlannedCell(labels, runs, allowed=reason)
 
@@ -214,7 +211,7 @@ class _Expansion:
     def baselines(self) -> list[PlannedBaseline]:
         """Return the reference rows; those that train nothing have one run, the others one a seed."""
         if self.suite.baselines is None:
-            untrained = [e for e in self.catalog.of_kind("baseline") if not trait(e.component, "trained")]
+            untrained = [e for e in self.catalog.of_kind("baseline") if not hasattr(e.component, "combination")]
             chosen = tuple(instantiate(entry, {}) for entry in untrained)
         else:
             chosen = choose(self.catalog, "baseline", self.suite.baselines)
@@ -230,11 +227,28 @@ class _Expansion:
             "format": FORMAT,
             "dataset": data.described,
             "baseline": describe(self.catalog, "baseline", baseline),
-            "budget": self.suite.budget.model_dump(exclude_none=True) if trait(baseline, "trained") else {},
+            "budget": {},
         }
-        seeds = self.suite.seeds if trait(baseline, "trained") else (0,)
-        runs = tuple(Run({**config, "seed": seed}, labels, {}) for seed in seeds)
+        if not hasattr(baseline, "combination"):
+            return PlannedBaseline(data.option.label, baseline.name, (Run({**config, "seed": 0}, labels, {}),))
+        try:
+            combination = baseline.combination(data.spec)
+        except ValueError as error:
+            raise SuiteError(f"baseline {baseline.name!r} on {data.option.label}: {error}") from error
+        recipe, origins = resolve([Layer(f"baseline {baseline.name}", combination.recipe)])
+        config |= self._training_config(recipe)
+        resolved = _resolved(recipe, origins)
+        runs = tuple(Run({**config, "seed": seed}, labels, resolved) for seed in self.suite.seeds)
         return PlannedBaseline(data.option.label, baseline.name, runs)
+
+    def _training_config(self, recipe: Recipe, optimizers: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the part of a configuration that says how, and for how long, its combination is trained."""
+        optimizers = optimizers or {side: self._optimizer(recipe, side) for side in ("g", "d")}
+        return {
+            **{f"{side}_optimizer": describe(self.catalog, "optimizer", c) for side, c in optimizers.items()},
+            "recipe": _training_keys(recipe),
+            "budget": self.suite.budget.model_dump(exclude_none=True),
+        }
 
     def metrics(self) -> tuple[str, ...]:
         """Return the metric names of the suite, or the standard ones."""
@@ -259,6 +273,12 @@ def core_incompatibility(cell: Cell) -> str | None:
                 f"{getattr(cell.discriminator, 'name', 'this architecture')} normalises over the batch"
             )
     return None
+
+
+def _resolved(recipe: Recipe, origins: Mapping[str, str]) -> dict[str, Any]:
+    """Return for each key of the recipe its value and where that is from."""
+    values = recipe.model_dump(mode="json")
+    return {key: {"value": values[key], "from": origin} for key, origin in origins.items()}
 
 
 def _training_keys(recipe: Recipe) -> dict[str, Any]:

@@ -41,6 +41,11 @@ class Run:
         return "baseline" in self.config
 
     @property
+    def trains(self) -> bool:
+        """Whether anything is trained: some reference rows are only fitted."""
+        return "recipe" in self.config
+
+    @property
     def title(self) -> str:
         """``architecture/loss seed 0 on dataset``, for people."""
         name = "/".join(self.labels[axis] for axis in ("architecture", "loss") if self.labels[axis])
