@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganbench.components import NEEDS, trait
+from ganbench.components import NEEDS, Combination, trait
 from ganbench.identity import canonical
 from ganbench.scoring.context import Context, Given
 from ganbench.scoring.moments import Moments
-from ganbench.testing.description import label_of
+from ganbench.testing.description import check_recipe, label_of
 from ganbench.testing.fault import ComponentFault, blaming, require
+from ganbench.testing.networks import check_architecture
+from ganbench.testing.phases import check_loss
 from ganbench.testing.rehearsal import Scene
 from ganbench.values import DataSpec, Features, FeatureStore, Images, ImageSpec, Latent, Measured, PointSpec
 
@@ -56,13 +58,26 @@ def check_dataset(dataset: Any, scene: Scene) -> None:
 def check_baseline(baseline: Any, scene: Scene) -> None:
     """Check what a baseline draws after it was fitted to noise of the data's shape, and that its seed decides it."""
     label, data = f"baseline {label_of(baseline)}", scene.data or ImageSpec((1, 8, 8), classes=3)
-    require(isinstance(baseline.trained, bool), f"{label}: trained is {baseline.trained!r}; possible: True, False")
+    if hasattr(baseline, "combination"):
+        _check_combination(label, baseline, data)
+        return
     images = Images(_stored(data, 32), torch.arange(32) % data.classes if data.classes else None)
     with blaming(label):
         first, second = (baseline.fit(data, images, torch.Generator().manual_seed(7))(20) for _ in range(2))
     _check_stored(label, first, data)
     require(0 < len(first) <= 20, f"{label} gave {len(first)} samples where 20 were asked for")
     require(torch.equal(first, second), f"{label} gave two results for one seed")
+
+
+def _check_combination(label: str, baseline: Any, data: DataSpec) -> None:
+    with blaming(label):
+        combination = baseline.combination(data)
+        again = baseline.combination(data)
+    require(isinstance(combination, Combination), f"{label}: combination() gave {type(combination).__name__}")
+    require(combination == again, f"{label}: combination() gave two different ones for the same data")
+    check_recipe(combination)
+    check_architecture(combination.architecture, Scene(data))
+    check_loss(combination.loss, Scene(data, combination.architecture))
 
 
 def check_extractor(extractor: Any, scene: Scene) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ganbench import Cell, DataSpec, Images, ImageSpec, Latent, hookimpl
+from ganbench.components import Combination
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -200,10 +201,9 @@ class Trained:
 
     name: ClassVar[str] = "trained"
     paper: ClassVar[str] = "none"
-    trained: ClassVar[bool] = True
 
-    def fit(self, data: DataSpec, images: Images, rng: Any) -> Any:
-        raise AssertionError("to plan a suite, nothing is built, loaded or evaluated")
+    def combination(self, data: DataSpec) -> Combination:
+        return Combination(Orderly(), Firm(), {"g_lr": 0.5})
 
 
 @hookimpl

@@ -236,7 +236,13 @@ def test_untrained_baselines_have_one_run_trained_ones_one_a_seed(plan):
     ]
     assert all(run.is_baseline for row in rows for run in row.runs)
     assert rows[0].runs[0].config["budget"] == {}
-    assert rows[1].runs[0].config["budget"] == {"images": 640}
+    run = rows[1].runs[0]
+    assert run.config["budget"] == {"images": 640}
+    assert run.trains
+    assert not rows[0].runs[0].trains
+    assert run.config["g_optimizer"]["parameters"]["lr"] == 0.5
+    assert run.origins["g_lr"] == {"value": 0.5, "from": "baseline trained"}
+    assert run.origins["d_lr"]["from"] == "core"  # the suite's [recipe] is for cells
 
 
 def test_by_default_the_baselines_that_need_no_training(plan):

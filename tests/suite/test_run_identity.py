@@ -164,7 +164,7 @@ def test_a_baselines_runs_depend_on_seed_and_budget_only_if_it_is_trained(plan):
     real, trained = rows()
     assert rows(budget={"images": 5})[0] == real
     assert not set(rows(budget={"images": 5})[1]) & set(trained)
-    assert rows(recipe={"g_lr": 1})[1] == trained
+    assert rows(recipe={"d_lr": 1})[1] == trained
     assert rows(seeds=1) == [real, trained[:1]]
 
 

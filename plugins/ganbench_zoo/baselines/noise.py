@@ -24,7 +24,6 @@ class Noise:
 
     name: ClassVar[str] = "noise"
     paper: ClassVar[str] = "reference row, no publication"
-    trained: ClassVar[bool] = False
 
     def fit(self, data: DataSpec, images: Images, rng: torch.Generator) -> Sampler:
         """Take a seed from ``rng``; the sampler returns the same first n samples each time."""

@@ -23,7 +23,6 @@ class Real:
 
     name: ClassVar[str] = "real"
     paper: ClassVar[str] = "reference row, no publication"
-    trained: ClassVar[bool] = False
 
     def fit(self, data: DataSpec, images: Images, rng: torch.Generator) -> Sampler:
         """Shuffle ``images`` once by ``rng``; the sampler returns the first n, or all where there are fewer."""
