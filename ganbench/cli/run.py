@@ -23,6 +23,7 @@ FAILED, INTERRUPTED = 1, 130  # exit codes; Ctrl-C as a shell reports it
 @click.option("--arch", "architectures", multiple=True, metavar="TERMS", help="Architectures: 'mlp,dcgan(width=32)'.")
 @click.option("--loss", "losses", multiple=True, metavar="TERMS", help="Losses: 'hinge,wasserstein+wgan_gp'.")
 @click.option("--regularizer", "regularizers", multiple=True, metavar="TERMS", help="Regularizers for every cell.")
+@click.option("--baseline", "baselines", multiple=True, metavar="TERMS", help="Reference rows: 'real,noise,vae'.")
 @click.option("--seeds", metavar="N|LIST", help="Number of training seeds, or a list: 5 or 0,1,7.")
 @click.option("--images", type=float, help="Budget: real images shown to the discriminator.")
 @click.option("--updates", type=float, help="Budget: generator updates.")
@@ -96,7 +97,18 @@ def _flags(given: dict[str, Any]) -> Flags:
 
     amounts = {"images": given["images"], "generator_updates": given["updates"], "seconds": given["seconds"]}
     budget = {unit: _whole(unit, amount) for unit, amount in amounts.items() if amount is not None}
-    names = ("datasets", "architectures", "losses", "regularizers", "metrics", "extractor", "seeds", "settings", "name")
+    names = (
+        "datasets",
+        "architectures",
+        "losses",
+        "regularizers",
+        "baselines",
+        "metrics",
+        "extractor",
+        "seeds",
+        "settings",
+        "name",
+    )
     return Flags(
         **{name: given[name] for name in names},
         budget=budget,

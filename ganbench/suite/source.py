@@ -31,6 +31,7 @@ class Flags:
     architectures: Sequence[str] = ()
     losses: Sequence[str] = ()
     regularizers: Sequence[str] = ()
+    baselines: Sequence[str] = ()
     metrics: Sequence[str] = ()
     extractor: str | None = None
     seeds: str | None = None
@@ -129,6 +130,8 @@ def _apply(table: dict[str, Any], flags: Flags) -> tuple[dict[str, Any], dict[st
     if flags.regularizers:
         terms = [term for text in flags.regularizers for term in parse_terms(text)]
         table["regularizers"] = [*_held(table, "regularizers", list), *(term.as_table() for term in terms)]
+    if flags.baselines:
+        table["baselines"] = [term.as_table() for text in flags.baselines for term in parse_terms(text)]
     scoring = _scoring(flags)
     if scoring:
         table["scoring"] = {**_held(table, "scoring", dict), **scoring}

@@ -177,6 +177,12 @@ def test_regularizers_are_added_to_the_suites_own(ask):
     assert suite.regularizers[1].parameters == {"gamma": 2}
 
 
+def test_baselines_on_the_command_line_take_the_place_of_the_suites(ask):
+    assert ask().suite.baselines is None
+    suite = ask(FILE.replace("seeds", "baselines = ['noise']\nseeds", 1), baselines=["real,trained", "noise"]).suite
+    assert names(suite.baselines) == ["real", "trained", "noise"]
+
+
 def test_flags_of_scoring_leave_the_rest_of_it(ask):
     scoring = ask(
         metrics=["fd, kd(degree=2,subsets=5)", "cs"], extractor="projection(width=4)", force_extractor=True
