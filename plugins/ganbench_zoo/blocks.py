@@ -10,7 +10,9 @@ convolution followed by 2x2 average pooling runs as one 4x4 convolution of strid
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,6 +30,19 @@ def undrawable(name: str, data: DataSpec, sizes: Collection[int]) -> str | None:
     if height != width or height not in sizes:
         return f"{drawn}, not {height}x{width}"
     return None
+
+
+def require_positive(component: Any, *fields: str) -> None:
+    """Refuse any of these fields of an architecture that is under 1. Raises ValueError."""
+    for field in fields:
+        if getattr(component, field) < 1:
+            raise ValueError(f"{component.name} needs {field} >= 1, not {getattr(component, field)}")
+
+
+def require_choice(component: Any, field: str, choices: Sequence[str]) -> None:
+    """Refuse a field of an architecture that is none of ``choices``. Raises ValueError."""
+    if getattr(component, field) not in choices:
+        raise ValueError(f"{component.name} needs {field} in {', '.join(choices)}, not {getattr(component, field)!r}")
 
 
 class Unconditional(nn.Sequential):
@@ -56,6 +71,60 @@ class Judge(nn.Module):
         activations = self.body(x)  # (N, width)
         outputs = self.last(activations)  # (N, k)
         return Critique(outputs.mean(dim=1), (activations,), embedding=outputs)
+
+
+Norm = Literal["batch", "spectral", "layer", "none"]
+"""How a discriminator's layers are normalised: what they give, or (spectral) their weights."""
+
+
+def coupling(d_norm: str) -> Literal["none", "normalisation"]:
+    """Return the ``batch_coupling`` of a discriminator whose layers are normalised in this way."""
+    return "normalisation" if d_norm == "batch" else "none"
+
+
+def norm_layers(norm: Norm, channels: int, flat: bool = False) -> list[nn.Module]:
+    """Return the layer that normalises ``channels`` channels, of vectors if ``flat``, or none.
+
+    ``layer`` normalises over (C, H, W) with a gain and a bias a channel.
+    """
+    if norm == "batch":
+        return [nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)]
+    return [nn.GroupNorm(1, channels)] if norm == "layer" else []
+
+
+def small(module: nn.Module, spectral: bool = False) -> nn.Module:
+    """Draw the weight from N(0, 0.02^2), set the bias to 0, and perhaps normalise spectrally."""
+    nn.init.normal_(module.weight, 0.0, 0.02)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+    return spectral_norm(module) if spectral else module
+
+
+def deconvolution(
+    inputs: int, outputs: int, kernel: int, sizes: tuple[int, int], bias: bool = False, spectral: bool = False
+) -> nn.Module:
+    """Return a transposed convolution of stride 2 from images of the first of ``sizes`` to those of the second."""
+    small_size, large_size = sizes
+    padding = (kernel - 1) // 2
+    extra = large_size - (2 * (small_size - 1) - 2 * padding + kernel)
+    return small(nn.ConvTranspose2d(inputs, outputs, kernel, 2, padding, extra, bias=bias), spectral)
+
+
+def deconvolutions(latent_size: int, widths: Sequence[int], sizes: Sequence[int], kernel: int) -> list[nn.Module]:
+    """Return a generator's hidden layers: a linear layer, then a doubling at a time, each with BatchNorm and ReLU.
+
+    ``widths`` and ``sizes`` go from the linear layer's output to the last hidden layer's.
+    """
+    first, start = widths[0], sizes[0]
+    layers: list[nn.Module] = [
+        small(nn.Linear(latent_size, first * start * start, bias=False)),
+        nn.Unflatten(1, (first, start, start)),
+        nn.BatchNorm2d(first),
+        nn.ReLU(),
+    ]
+    for (inputs, outputs), pair in zip(pairwise(widths), pairwise(sizes), strict=True):
+        layers += [deconvolution(inputs, outputs, kernel, pair), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return layers
 
 
 class SumPool(nn.Module):

@@ -18,12 +18,23 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from ganbench import Cell, DataSpec, ImageSpec, Latent, hookimpl
-from ganbench_zoo.blocks import JUDGED, Judge, Unconditional, undrawable
+from ganbench_zoo.blocks import (
+    JUDGED,
+    Judge,
+    Norm,
+    Unconditional,
+    coupling,
+    deconvolution,
+    deconvolutions,
+    norm_layers,
+    require_choice,
+    require_positive,
+    small,
+    undrawable,
+)
 
-Norm = Literal["batch", "spectral", "layer", "none"]
 START = MappingProxyType({16: 4, 28: 7, 32: 4, 64: 4})
 """Image size: the size from which the generator starts doubling."""
 
@@ -54,11 +65,8 @@ class Dcgan:
     distribution: Literal["normal", "uniform"] = "uniform"
 
     def __post_init__(self) -> None:
-        for field in ("width", "latent_size", "d_outputs"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"dcgan needs {field} >= 1, not {getattr(self, field)}")
-        if self.d_norm not in get_args(Norm):
-            raise ValueError(f"dcgan needs d_norm in {', '.join(get_args(Norm))}, not {self.d_norm!r}")
+        require_positive(self, "width", "latent_size", "d_outputs")
+        require_choice(self, "d_norm", get_args(Norm))
         if self.kernel not in (4, 5):
             raise ValueError(f"dcgan needs kernel 4 or 5, not {self.kernel}")
         if self.distribution not in ("normal", "uniform"):
@@ -67,7 +75,7 @@ class Dcgan:
     @property
     def batch_coupling(self) -> Literal["none", "normalisation"]:
         """BatchNorm in the discriminator couples its decisions."""
-        return "normalisation" if self.d_norm == "batch" else "none"
+        return coupling(self.d_norm)
 
     def compatible(self, cell: Cell) -> str | None:
         return undrawable(self.name, cell.data, START)
@@ -77,28 +85,19 @@ class Dcgan:
 
     def generator(self, data: DataSpec) -> nn.Module:
         channels, start, widths = self._plan(data)
-        wide = widths[-1]
-        layers: list[nn.Module] = [
-            _normal(nn.Linear(self.latent_size, wide * start * start, bias=False)),
-            nn.Unflatten(1, (wide, start, start)),
-            nn.BatchNorm2d(wide),
-            nn.ReLU(),
-        ]
-        for inputs, outputs in pairwise(reversed(widths)):
-            layers += [self._upward(inputs, outputs, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
-        return Unconditional(*layers, self._upward(widths[0], channels, bias=True), nn.Tanh())
+        sizes = [start << stage for stage in range(len(widths))]
+        hidden = deconvolutions(self.latent_size, widths[::-1], sizes, self.kernel)
+        last = deconvolution(widths[0], channels, self.kernel, (sizes[-1], data.shape[1]), bias=True)
+        return Unconditional(*hidden, last, nn.Tanh())
 
     def discriminator(self, data: DataSpec) -> nn.Module:
         channels, start, widths = self._plan(data)
+        spectral = self.d_norm == "spectral"
         layers: list[nn.Module] = [self._downward(channels, widths[0], bias=True), nn.LeakyReLU(0.2)]
         for inputs, outputs in pairwise(widths):
             layers.append(self._downward(inputs, outputs, bias=self.d_norm != "batch"))
-            if self.d_norm == "batch":
-                layers.append(nn.BatchNorm2d(outputs))
-            elif self.d_norm == "layer":
-                layers.append(nn.GroupNorm(1, outputs))
-            layers.append(nn.LeakyReLU(0.2))
-        last = self._spectral(_normal(nn.Linear(widths[-1] * start * start, self.d_outputs)))
+            layers += [*norm_layers(self.d_norm, outputs), nn.LeakyReLU(0.2)]
+        last = small(nn.Linear(widths[-1] * start * start, self.d_outputs), spectral)
         return Judge(nn.Sequential(*layers, nn.Flatten()), last)
 
     @classmethod
@@ -113,23 +112,9 @@ class Dcgan:
         start = START[size]
         return channels, start, [self.width << stage for stage in range((size // start).bit_length() - 1)]
 
-    def _upward(self, inputs: int, outputs: int, bias: bool) -> nn.Module:
-        padding, extra = (self.kernel - 1) // 2, self.kernel % 2
-        return _normal(nn.ConvTranspose2d(inputs, outputs, self.kernel, 2, padding, extra, bias=bias))
-
     def _downward(self, inputs: int, outputs: int, bias: bool) -> nn.Module:
-        return self._spectral(_normal(nn.Conv2d(inputs, outputs, self.kernel, 2, (self.kernel - 1) // 2, bias=bias)))
-
-    def _spectral(self, module: nn.Module) -> nn.Module:
-        return spectral_norm(module) if self.d_norm == "spectral" else module
-
-
-def _normal(module: nn.Module) -> nn.Module:
-    """Draw the weight from N(0, 0.02^2) and set the bias to 0."""
-    nn.init.normal_(module.weight, 0.0, 0.02)
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
-    return module
+        conv = nn.Conv2d(inputs, outputs, self.kernel, 2, (self.kernel - 1) // 2, bias=bias)
+        return small(conv, self.d_norm == "spectral")
 
 
 @hookimpl

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ganbench import DataSpec, ImageSpec, Latent, hookimpl
-from ganbench_zoo.blocks import JUDGED, Judge, Unconditional
+from ganbench_zoo.blocks import JUDGED, Judge, Unconditional, require_positive
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ class Mlp:
     d_outputs: int = 1
 
     def __post_init__(self) -> None:
-        for field in ("width", "depth", "latent_size", "d_outputs"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"mlp needs {field} >= 1, not {getattr(self, field)}")
+        require_positive(self, "width", "depth", "latent_size", "d_outputs")
 
     def latent(self, data: DataSpec) -> Latent:
         return Latent(self.latent_size)

@@ -27,6 +27,7 @@ from ganbench_zoo.blocks import (
     SumPool,
     Unconditional,
     glorot,
+    require_positive,
     undrawable,
 )
 
@@ -62,9 +63,7 @@ class SnResnet:
     latent_size: int = 128
 
     def __post_init__(self) -> None:
-        for field in ("g_width", "d_width", "latent_size"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"sn_resnet needs {field} >= 1, not {getattr(self, field)}")
+        require_positive(self, "g_width", "d_width", "latent_size")
 
     def compatible(self, cell: Cell) -> str | None:
         return undrawable(self.name, cell.data, SIZES)
