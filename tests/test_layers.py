@@ -11,6 +11,7 @@ CORE = Path(ganbench.__file__).parent
 
 # cli > execution > training, scoring, results > suite, catalog > components, values > errors, files, seeds, identity
 FLOORS = {
+    "endings": 0,
     "errors": 0,
     "files": 0,
     "folders": 0,

@@ -163,15 +163,22 @@ class Engine:
         return self.sides[constraint.after].params if constraint.after in self.sides else []
 
     def probe(self) -> Probe:
-        """Return the held-out probe: the same images for every loss, the same latents for every architecture."""
+        """Return the probe: the same images for every loss, the same latents for every architecture."""
         seed = derive(self.setup.seed, "probe", self.setup.keys["dataset"])
-        held_out, pac = self.setup.held_out, self.setup.parts.recipe.pac
-        n = min(PROBE_SIZE, len(held_out)) // pac * pac
-        index = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[:n]
-        real = self.setup.data.decode(held_out.pixels[index]).to(self.device)
-        labels = None if held_out.labels is None else held_out.labels[index].to(self.device)
+        held_out = self.setup.held_out
+        real, labels = self._some(held_out, seed)
+        train, train_labels = self._some(self.setup.train, derive(seed, "train"))
         latents = LatentStream(self.players.latent, held_out.labels, derive(seed, "latents"), self.device)
-        return Probe(real, labels, *latents.batch(0, n))
+        z, fake_labels = latents.batch(0, len(real))
+        return Probe(real, labels, z, fake_labels, train, train_labels)
+
+    def _some(self, images: Images, seed: int) -> tuple[Tensor, Tensor | None]:
+        """Return whole packs out of ``images``, at most `PROBE_SIZE` of them, in network range, and their labels."""
+        pac = self.setup.parts.recipe.pac
+        n = min(PROBE_SIZE, len(images)) // pac * pac
+        index = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]
+        labels = None if images.labels is None else images.labels[index].to(self.device)
+        return self.setup.data.decode(images.pixels[index]).to(self.device), labels
 
     # Playing
 

@@ -83,6 +83,11 @@ class Game:
         value: T = self._memo[key]
         return value
 
+    def knowing(self, attributes: Mapping[str, Any]) -> Game:
+        """Let ``attributes``, by name, be what they were found to be elsewhere: they are not evaluated; return self."""
+        self._memo |= attributes
+        return self
+
     # Real and generated samples
 
     @property

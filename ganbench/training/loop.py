@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ganbench.endings import FINISHED
 from ganbench.errors import ResultsError
 from ganbench.files import read_json_lines, write_json_lines
 from ganbench.training.checkpoint import (
@@ -27,9 +28,10 @@ from ganbench.training.checkpoint import (
     save_state,
     snapshot_file,
 )
+from ganbench.training.diagnosis import read_probe
 from ganbench.training.engine import Engine
 from ganbench.training.setup import Setup
-from ganbench.training.value import read_value
+from ganbench.training.states import PATIENCE, events, lasting, onsets
 
 CHECK_EVERY = 32  # rounds between two readings of the divergence flag
 LOG_EVERY = 100  # rounds between two rows of the curves
@@ -49,7 +51,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended: ``done``, ``diverged`` (at round ``step``, from 0) or ``interrupted``."""
+    """How training ended: ``done``, ``interrupted``, or early, as in `ganbench.endings`, at round ``step``, from 0."""
 
     status: str
     reason: str | None
@@ -125,7 +127,10 @@ class Training:
     # The run
 
     def run(self) -> Outcome:
-        """Play until the budget is spent, something is not finite, or `Controls.stop` says so; then save everything."""
+        """Play until the budget is spent, something is not finite, the setup's ``stop_on`` or `Controls.stop` says so.
+
+        Then save everything.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with torch.random.fork_rng(devices=_cuda_index(self.engine.device)):
             return self._run()
@@ -137,6 +142,10 @@ class Training:
         waiting = self._waiting_snapshots()
         share = self.share()
         while share < 1.0:
+            state = lasting(self.journal.curves, self.setup.stop_on)
+            if state is not None:
+                reason = f"it was {state} in {PATIENCE} readings of the curves in a row"
+                return self._end(state, reason, engine.counters.rounds)
             stopped = self.controls.stop()
             if not stopped:
                 engine.play_round(share)
@@ -186,7 +195,12 @@ class Training:
     def _log(self) -> None:
         engine = self.engine
         at = {"round": engine.counters.rounds, "images_seen": engine.counters.images_seen}
-        self.journal.curves.append(at | engine.meter.read() | read_value(engine.players, self.probe))
+        side = engine.sides.get("generator")
+        clock = (side.updates if side else torch.zeros_like(engine.progress), engine.progress)
+        row: dict[str, Any] = at | engine.meter.read() | read_probe(engine.players, self.probe, clock)
+        curves = self.journal.curves
+        news = events(curves[-1] if curves else {}, row)
+        curves.append(row | ({"events": news} if news else {}))
         self.journal.timings.append(at | {"seconds": round(self.seconds, 3)})
 
     def _diverged(self, bad: int, safe: State, played: list[float]) -> Outcome:
@@ -208,7 +222,7 @@ class Training:
         if status == "done" and engine.meter.counts:
             self._log()
         self._save(capture(engine))
-        if status in {"done", "diverged"}:
+        if status in FINISHED:
             details = {"images_seen": engine.counters.images_seen, "status": status}
             save_generator(self.folder / GENERATOR_FILE, averaged_generator(engine), details)
         self._tell()
@@ -232,6 +246,7 @@ class Training:
             "gradient_evaluations": counters.gradient_evaluations,
             "seconds": round(seconds, 3),
             "images_per_second": round(rate, 2) if math.isfinite(rate) else None,
+            "events": onsets(self.journal.curves),
             "parameters": {
                 "generator": _size(networks.generator),
                 "discriminator": _size(networks.discriminator) if networks.discriminator else 0,

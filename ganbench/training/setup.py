@@ -27,6 +27,8 @@ class Setup:
     keys: Mapping[str, Any]
     snapshots: tuple[float, ...] = (1.0,)
     """Fractions of the budget at which the averaged generator is kept."""
+    stop_on: tuple[str, ...] = ()
+    """States (`ganbench.training.states`) for which training stops; what is not finite always stops it."""
 
     @property
     def roles(self) -> tuple[Any, ...]:

@@ -11,10 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
-
-from ganbench.training.game import Draws, Game, Players
+from torch import Tensor
 
 Array = npt.NDArray[np.float64]
 
@@ -23,38 +20,17 @@ PROBE_SIZE = 256
 
 @dataclass(frozen=True)
 class Probe:
-    """Held-out real images in network range and fixed latents, at most `PROBE_SIZE` of each, whole packs."""
+    """Real images in network range and fixed latents, at most `PROBE_SIZE` of each, whole packs.
+
+    ``real`` is held out from training, ``train`` was trained on; ``latents`` are as many as ``real``.
+    """
 
     real: Tensor
     real_labels: Tensor | None
     latents: Tensor
     fake_labels: Tensor | None
-
-
-@torch.no_grad()
-def read_value(players: Players, probe: Probe) -> dict[str, float | None]:
-    """Return ``v_raw`` and ``v_calibrated``; null without a discriminator, logits, or finite ones.
-
-    All networks are in eval mode meanwhile: no random stream is drawn from, no buffer changes.
-    """
-    networks = players.networks
-    if networks.discriminator is None:
-        return {"v_raw": None, "v_calibrated": None}
-    modules: list[nn.Module] = [networks.generator, networks.discriminator]
-    modes = [(module, module.training) for top in modules for module in top.modules()]
-    clock = torch.zeros((), device=probe.real.device)
-    draws = Draws(lambda: (probe.real, probe.real_labels), lambda: (probe.latents, probe.fake_labels))
-    game = Game("discriminator", players, draws, (), (clock, clock))
-    try:
-        for module in modules:
-            module.eval()
-        fake = game.generate(probe.latents, probe.fake_labels).images
-        real_logits = game.critic(probe.real, probe.real_labels).logits
-        fake_logits = game.critic(fake, probe.fake_labels).logits
-    finally:
-        for module, mode in modes:
-            module.training = mode
-    return value_of_logits(real_logits.cpu().double().numpy(), fake_logits.cpu().double().numpy())
+    train: Tensor
+    train_labels: Tensor | None
 
 
 def value_of_logits(real: Array, fake: Array) -> dict[str, float | None]:
@@ -62,7 +38,7 @@ def value_of_logits(real: Array, fake: Array) -> dict[str, float | None]:
     if not (len(real) and len(fake) and np.isfinite(real).all() and np.isfinite(fake).all()):
         return {"v_raw": None, "v_calibrated": None}
     r, f = len(real) // 2, len(fake) // 2
-    a, b = _fit_sigmoid(real[:r], fake[:f])
+    a, b = fit_sigmoid(real[:r], fake[:f])
     return {"v_raw": _value(real, fake), "v_calibrated": _value(a * real[r:] + b, a * fake[f:] + b)}
 
 
@@ -70,8 +46,11 @@ def _value(real: Array, fake: Array) -> float:
     return float(-np.logaddexp(0, -real).mean() - np.logaddexp(0, fake).mean())
 
 
-def _fit_sigmoid(real: Array, fake: Array, steps: int = 50, ridge: float = 1e-3) -> tuple[float, float]:
-    """Fit real from fake by logistic regression on the standardised logit: Newton's method, damped by a ridge."""
+def fit_sigmoid(real: Array, fake: Array, steps: int = 50, ridge: float = 1e-3) -> tuple[float, float]:
+    """Return a and b of sigmoid(a logit + b), fitted to tell real from fake, both (n,); 0 and 0 where nothing tells.
+
+    Logistic regression on the standardised logit: Newton's method, damped by a ridge.
+    """
     x = np.concatenate([real, fake])
     y = np.concatenate([np.ones(len(real)), np.zeros(len(fake))])
     if len(x) == 0 or x.std() < 1e-12:
