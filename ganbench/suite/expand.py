@@ -248,6 +248,7 @@ class _Expansion:
             **{f"{side}_optimizer": describe(self.catalog, "optimizer", c) for side, c in optimizers.items()},
             "recipe": _training_keys(recipe),
             "budget": self.suite.budget.model_dump(exclude_none=True),
+            **({"stop_on": stops} if (stops := sorted({*self.suite.stop_on} - {"diverged"})) else {}),
         }
 
     def metrics(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, field_validator, model_validator
 
 from ganbench.components import NAME_PATTERN
+from ganbench.endings import Early
 from ganbench.suite.recipe import Budget, ComponentChoice, Real, Whole
 
 MOST_SEEDS = 10_000
@@ -115,6 +116,8 @@ class SuiteFile(Strict):
     budget: Budget
     scoring: Scoring = Scoring()
     allow_incompatible: StrictBool = False
+    stop_on: tuple[Early, ...] = ()
+    """What ends a run before its budget is spent: "collapsed", "saturated". "diverged" always does, named or not."""
 
     @field_validator("seeds", mode="before")
     @classmethod
