@@ -127,6 +127,23 @@ def deconvolutions(latent_size: int, widths: Sequence[int], sizes: Sequence[int]
     return layers
 
 
+def convolutions(
+    widths: Sequence[int], kernel: int, norm: Norm, leak: float = 0.2, first: bool = False
+) -> list[nn.Module]:
+    """Return a discriminator's convolutions of stride 2, each but the first normalised, with LeakyReLU.
+
+    ``widths`` go from the images' channels to the last layer's. ``first`` normalises the first layer too.
+    """
+    layers: list[nn.Module] = []
+    for place, (inputs, outputs) in enumerate(pairwise(widths)):
+        normed = place > 0 or first
+        bias = norm != "batch" or not normed
+        layers.append(small(nn.Conv2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, bias=bias), norm == "spectral"))
+        layers += norm_layers(norm, outputs) if normed else []
+        layers.append(nn.LeakyReLU(leak))
+    return layers
+
+
 class SumPool(nn.Module):
     """Global sum pooling: (N, C, H, W) to (N, C)."""
 

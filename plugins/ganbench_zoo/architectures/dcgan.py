@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
@@ -25,10 +24,10 @@ from ganbench_zoo.blocks import (
     Judge,
     Norm,
     Unconditional,
+    convolutions,
     coupling,
     deconvolution,
     deconvolutions,
-    norm_layers,
     require_choice,
     require_positive,
     small,
@@ -92,12 +91,8 @@ class Dcgan:
 
     def discriminator(self, data: DataSpec) -> nn.Module:
         channels, start, widths = self._plan(data)
-        spectral = self.d_norm == "spectral"
-        layers: list[nn.Module] = [self._downward(channels, widths[0], bias=True), nn.LeakyReLU(0.2)]
-        for inputs, outputs in pairwise(widths):
-            layers.append(self._downward(inputs, outputs, bias=self.d_norm != "batch"))
-            layers += [*norm_layers(self.d_norm, outputs), nn.LeakyReLU(0.2)]
-        last = small(nn.Linear(widths[-1] * start * start, self.d_outputs), spectral)
+        layers = convolutions((channels, *widths), self.kernel, self.d_norm)
+        last = small(nn.Linear(widths[-1] * start * start, self.d_outputs), self.d_norm == "spectral")
         return Judge(nn.Sequential(*layers, nn.Flatten()), last)
 
     @classmethod
@@ -111,10 +106,6 @@ class Dcgan:
         channels, size, _ = data.shape
         start = START[size]
         return channels, start, [self.width << stage for stage in range((size // start).bit_length() - 1)]
-
-    def _downward(self, inputs: int, outputs: int, bias: bool) -> nn.Module:
-        conv = nn.Conv2d(inputs, outputs, self.kernel, 2, (self.kernel - 1) // 2, bias=bias)
-        return small(conv, self.d_norm == "spectral")
 
 
 @hookimpl
