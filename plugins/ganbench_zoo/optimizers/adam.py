@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ganbench import hookimpl
+from ganbench_zoo.moments import check_adam
 
 FUSED = frozenset({"cpu", "cuda"})
 
@@ -36,12 +37,7 @@ class Adam:
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        if not 0 <= self.lr < float("inf"):
-            raise ValueError(f"adam needs a finite lr >= 0, not {self.lr}")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"adam needs two betas in [0, 1), not {self.betas}")
-        if not 0 < self.eps < float("inf"):
-            raise ValueError(f"adam needs a finite eps > 0, not {self.eps}")
+        check_adam("adam", self.lr, self.betas, self.eps)
 
     def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         fused = all(param.device.type in FUSED for param in params)

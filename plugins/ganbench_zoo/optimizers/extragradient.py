@@ -1,0 +1,91 @@
+"""Extragradient: step from where one stands along the gradient at an extrapolated point.
+
+Galina Korpelevich, "The extragradient method for finding saddle points and other problems", 1976; for GANs Gauthier
+Gidel, Hugo Berard, Gaëtan Vignoud, Pascal Vincent, Simon Lacoste-Julien, "A Variational Inequality Perspective on
+Generative Adversarial Networks", 2018, arXiv:1802.10551: equations 10 and 11 for ``base = "sgd"``, algorithm 4,
+Extra-Adam with extrapolation (option (i)), for ``base = "adam"``, whose moments take in both gradients of a step.
+
+It is a method for simultaneous play, the schedule ``("DG",)``: both players extrapolate, then both step. On
+min_x max_y xy it then contracts by 0.9582 a step at lr = 0.3. With ``("D", "G")`` each player extrapolates against the
+other at rest.
+
+Differs: both gradients of a step see the same samples, as in the paper's algorithm 5 for ``base = "sgd"``, where its
+algorithm 4 draws new ones; no average of the iterates is taken but the generator's, which the recipe sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ganbench import hookimpl
+from ganbench_zoo.moments import adam_direction, check_adam
+
+
+class ExtragradientDescent(torch.optim.Optimizer):
+    """Keeps the point to step from between `extrapolate` and `step`; ``betas`` = None is the gradient itself."""
+
+    def __init__(self, params: Sequence[Tensor], lr: float, betas: tuple[float, float] | None, eps: float) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def extrapolate(self) -> None:
+        """Keep every weight, and move it along the gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                self.state[p]["start"] = p.clone()
+                self._move(p, group)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:
+        """Go back to the kept weights, and from there along the gradient at the extrapolated ones."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                start = self.state[p].pop("start", None)
+                if start is not None:
+                    p.copy_(start)
+                self._move(p, group)
+
+    def _move(self, p: Tensor, group: dict[str, Any]) -> None:
+        if p.grad is None:
+            return
+        betas = group["betas"]
+        direction = p.grad if betas is None else adam_direction(p.grad, self.state[p], betas, group["eps"])
+        p.sub_(direction, alpha=group["lr"])
+
+
+@dataclass(frozen=True)
+class Extragradient:
+    """Extrapolates along the gradient (``base`` = "sgd") or Adam's direction ("adam"), then steps from the start.
+
+    The recipe's learning rates and betas replace these; ``betas`` and ``eps`` are Adam's. A step costs two gradients.
+    """
+
+    name: ClassVar[str] = "extragradient"
+    paper: ClassVar[str] = "arXiv:1802.10551"
+    formula: ClassVar[str] = "w' = w_t - lr d(w_t); w_{t+1} = w_t - lr d(w'), d = g (sgd) or m / (sqrt(v) + eps) (adam)"
+    evaluations: ClassVar[int] = 2
+
+    base: Literal["sgd", "adam"] = "adam"
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.5, 0.9)
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if self.base not in ("sgd", "adam"):
+            raise ValueError(f"extragradient needs base = 'sgd' or 'adam', not {self.base!r}")
+        check_adam("extragradient", self.lr, self.betas, self.eps)
+
+    def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
+        first, second = self.betas
+        return ExtragradientDescent(params, self.lr, (first, second) if self.base == "adam" else None, self.eps)
+
+
+@hookimpl
+def optimizers() -> list[type]:
+    """Offer `Extragradient`."""
+    return [Extragradient]
