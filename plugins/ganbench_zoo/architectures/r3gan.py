@@ -1,8 +1,8 @@
 """R3GAN: grouped residual blocks without normalisation, the same in both players.
 
-Yiwen Huang, Aaron Gokaslan, Volodymyr Kuleshov, James Tompkin, "The GAN is dead; long live the GAN! A Modern Baseline
-GAN", 2024, arXiv:2501.05441, sections 4.2 and 4.3 (configurations D and E); sizes of the stages and settings as in the
-CIFAR-10 preset of the authors' code, which trains with the losses ``rpgan`` and the penalties ``r1`` and ``r2``.
+Yiwen Huang, Aaron Gokaslan, Volodymyr Kuleshov, James Tompkin, "The GAN is dead; long live the GAN! A Modern GAN
+Baseline", 2024, arXiv:2501.05441, the last configuration of its roadmap (E); sizes of the stages and settings as in the
+CIFAR-10 preset of the authors' code, which trains with the loss ``rpgan`` and the penalties ``r1`` and ``r2``.
 
 Differs: the generator ends in tanh, as images lie in [-1, 1] here; the authors leave them unbounded. Over the first 20
 million images the authors lower the learning rate from 2e-4 to 5e-5 along half a cosine and raise Adam's beta2 from
