@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganbench.endings import FINISHED
+
 if TYPE_CHECKING:
     from ganbench.catalog import Catalog
     from ganbench.execution.session import Choices
@@ -109,7 +111,7 @@ def _print_cell(row: Mapping[str, Any]) -> None:
 
 
 def _print_total(rows: list[dict[str, Any]]) -> None:
-    todo = [(row, run) for row in rows for run in row["runs"] if run["status"] not in {"done", "diverged"}]
+    todo = [(row, run) for row in rows for run in row["runs"] if run["status"] not in FINISHED]
     known = [row["seconds_a_run"] for row, _ in todo]
     total = _time(sum(known)) if all(seconds is not None for seconds in known) else "time unknown (--probe measures it)"
     click.echo(f"\n{len(todo)} runs to do, {total} on one process" if todo else "\nnothing to do")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganbench.cli.options import catalog_from, json_option, mention_faults, plugins_option
+from ganbench.endings import FINISHED
 
 if TYPE_CHECKING:
     from ganbench.execution.job import Result
@@ -155,7 +156,7 @@ def _conclude(session: Session, results: list[Result]) -> int:
         folder = session.store.run_folder(result.run).path
         click.echo(f"failed: {result.title}: {result.reason} (see {folder})", err=True)
     if len(results) < len(session.pending) or any(result.status == "interrupted" for result in results):
-        left = len(session.pending) - sum(result.status in {"done", "diverged"} for result in results)
+        left = len(session.pending) - sum(result.status in FINISHED for result in results)
         click.echo(f"stopped with {left} runs to do; everything is saved: the same command goes on from here", err=True)
         return INTERRUPTED
     return FAILED if failed else 0

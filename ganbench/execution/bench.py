@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ganbench.catalog import Catalog
+from ganbench.endings import FINISHED
 from ganbench.errors import GanbenchError
 from ganbench.execution.environment import PeakMemory, configure, describe_environment
 from ganbench.execution.job import Job, Progress, Result
@@ -39,7 +40,6 @@ from ganbench.training.setup import Setup
 from ganbench.values import ImageSpec
 
 SHEET_SAMPLES = 64
-FINISHED = ("done", "diverged")  # a run that ended so is not trained again
 
 
 class Bench:
@@ -160,15 +160,15 @@ class Bench:
         parts = assemble(run.config, self.catalog, splits.spec)
         described = {key: run.config.get(key) or run.config["baseline"] for key in ("generator", "discriminator")}
         names = {"dataset": _key(run.config["dataset"]), **{key: _key(one) for key, one in described.items()}}
-        at = self.job.scoring.at
-        return Setup(parts, splits.spec, splits.train, splits.test, run.seed, names, at)
+        at, stop_on = self.job.scoring.at, tuple(run.config.get("stop_on", ()))
+        return Setup(parts, splits.spec, splits.train, splits.test, run.seed, names, at, stop_on)
 
     # Scores and sheets
 
     def missing(self, run: Run) -> list[int]:
         """Return the images seen at each stored generator that lacks a score under today's protocols.
 
-        Only for runs that ended; a diverged one is not scored.
+        Only for runs that are done; one that ended early (`ganbench.endings`) is not scored.
         """
         folder = self.store.run_folder(run.id)
         if (folder.status() or {}).get("status") != "done":

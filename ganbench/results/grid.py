@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganbench.endings import EARLY
 from ganbench.results.notes import notes
 from ganbench.results.outcome import AXES, Outcome, Row, by_row, mean_fact
 from ganbench.results.summary import Column, Summary
@@ -81,6 +82,8 @@ def _list(content: Content, summaries: Sequence[Summary], what: str) -> Block:
         lines.setdefault((summary.row, summary.seed), {})[summary.column] = summary
     lead = next((column for column in shown if column.metric in content.sort_metrics), shown[0])
     grouped = by_row(content.outcomes)
+    shown_runs = [run for row, _ in lines for run in grouped.get(row, [])]
+    early = [word for word in EARLY if word == "diverged" or any(run.status == word for run in shown_runs)]
     footnotes: list[str] = []
     body = []
     for (row, seed), cells in sorted(lines.items(), key=_order(content, lead)):
@@ -91,11 +94,13 @@ def _list(content: Content, summaries: Sequence[Summary], what: str) -> Block:
         values = [
             _entry(cells[column], done, footnotes) if column in cells else Entry("", numeric=True) for column in shown
         ]
-        body.append((*labels, Entry("" if rank is None else str(rank), numeric=True), *values, *_cost(runs, done)))
+        body.append(
+            (*labels, Entry("" if rank is None else str(rank), numeric=True), *values, *_cost(runs, done, early))
+        )
     extractor = _shared_extractor(shown)
     names = [_heading(column, shown).replace(f"/{extractor}" if extractor else "", "", 1) for column in shown]
-    header = (*content.rows, "rank", *names, "runs", "diverged", "images/s", "updates D/G")
-    ranked = f"rank by {lead.name}; a cell with diverged runs stands behind all without"
+    header = (*content.rows, "rank", *names, "runs", *early, "images/s", "updates D/G")
+    ranked = f"rank by {lead.name}; a cell with {' or '.join(early)} runs stands behind all without"
     title = content.title(what) + (f", scored by {extractor}" if extractor else "")
     return Block(title, header, tuple(body), (*content.below(summaries, footnotes), ranked))
 
@@ -137,12 +142,13 @@ def _natural(content: Content, summary: Summary) -> tuple[Any, ...]:
     return tuple((summary.seed or 0) if axis == "seed" else label(summary, axis) for axis in axes)
 
 
-def _cost(runs: Sequence[Outcome], done: int) -> tuple[Entry, ...]:
-    diverged = sum(run.status == "diverged" for run in runs)
+def _cost(runs: Sequence[Outcome], done: int, early: Sequence[str]) -> tuple[Entry, ...]:
+    """Return what the runs of a row came to, those that ended ``early`` counted by status."""
+    ended = [str(sum(run.status == status for run in runs)) for status in early]
     speed, *updates = (mean_fact(runs, name) for name in ("images_per_second", "d_updates", "g_updates"))
     moved = "/".join("" if value is None else count(value) for value in updates)
-    said = (f"{done}/{len(runs)}", str(diverged), "" if speed is None else count(speed), moved.strip("/"))
-    return tuple(Entry(part, numeric=True) for part in (said if runs else [""] * 4))
+    said = (f"{done}/{len(runs)}", *ended, "" if speed is None else count(speed), moved.strip("/"))
+    return tuple(Entry(part, numeric=True) for part in (said if runs else [""] * len(said)))
 
 
 def pivots(content: Content) -> list[Block]:
@@ -231,7 +237,7 @@ def _entry(summary: Summary, expected: int, footnotes: list[str]) -> Entry:
         told = counts[0][0] if len(counts) == 1 else ", ".join(f"{number} {word}" for word, number in counts)
         return Entry(told if counts else "missing", numeric=True)
     n = len(summary.values)
-    number = f"({_number(summary).partition(' ')[0]})" if summary.diverged else _number(summary)
+    number = f"({_number(summary).partition(' ')[0]})" if summary.lost else _number(summary)
     return Entry(number + (f" (n={n})" if n != expected else ""), bold=summary.best, numeric=True)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ganbench.endings import EARLY
 from ganbench.results.outcome import Outcome
 from ganbench.results.summary import Column, Summary, detectable, score
 from ganbench.results.text import significant
@@ -45,8 +46,10 @@ def _legend(by_column: Mapping[Column, Sequence[Summary]], level: float) -> list
     said = []
     if any(summary.half_width is not None for summary in summaries):
         said.append(f"mean ± half-width of the {100 * level:g} % interval over training seeds (Student t)")
-    if any(summary.diverged and summary.values for summary in summaries):
-        said.append("(mean): some runs diverged, the mean is that of the others")
+    partly = [summary for summary in summaries if summary.lost and summary.values]
+    if partly:
+        words = [status for status in EARLY if any(summary.counts.get(status) for summary in partly)]
+        said.append(f"(mean): some runs {' or '.join(words)}, the mean is that of the others")
     if any(summary.best for summary in summaries):
         said.append("bold: the best, and all that are not significantly worse (Welch t, Holm over all pairs, 5 %)")
     elif any(summary.values for summary in summaries if summary.row.competes):
@@ -138,7 +141,7 @@ def _seeds(summaries: Sequence[Summary]) -> list[str]:
 def _lost(outcomes: Sequence[Outcome]) -> list[str]:
     """Name the runs that gave no score, by what became of them."""
     said = []
-    for status, verb in (("diverged", "diverged"), ("failed", "failed"), ("interrupted", "were interrupted")):
+    for status, verb in (*zip(EARLY, EARLY), ("failed", "failed"), ("interrupted", "were interrupted")):
         lost = [outcome for outcome in outcomes if outcome.status == status]
         if lost:
             named = [_why(*group) for group in _alike(lost).items()]

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from ganbench.errors import ResultsError
 
-Status = Literal["done", "diverged", "failed", "skipped", "interrupted"]
+Status = Literal["done", "diverged", "collapsed", "saturated", "failed", "skipped", "interrupted"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 

@@ -126,9 +126,10 @@ def best_set(
 ) -> set[int]:
     """Return the groups that may be the best: the best mean and everything not significantly worse.
 
-    Welch tests on ``scale``, Holm over all pairs. ``diverged`` counts the diverged runs of each group: a group with any
-    is no candidate unless every group has some. Groups with fewer than two values cannot be tested and are no
-    candidates either; with fewer than two candidates there is nothing to compare and the set is empty.
+    Welch tests on ``scale``, Holm over all pairs. ``diverged`` counts the runs of each group that ended early, for
+    that reason or another (`ganbench.endings`): a group with any is no candidate unless every group has some. Groups
+    with fewer than two values cannot be tested and are no candidates either; with fewer than two candidates there is
+    nothing to compare and the set is empty.
     """
     lost = list(diverged) or [0] * len(groups)
     everywhere = all(count > 0 for count in lost)
@@ -150,9 +151,9 @@ def best_set(
 def ranks(means: Sequence[float | None], diverged: Sequence[float], direction: Direction) -> list[int | None]:
     """Return the rank of each cell, 1 for the best; equal cells share the better rank (1, 1, 3).
 
-    ``diverged`` is the share of a cell's runs that diverged. A diverged run is worse than any finite score, so a cell
-    with any stands behind all cells without, first by that share, then by the mean of the rest. A cell with neither a
-    mean nor a diverged run has no rank.
+    ``diverged`` is the share of a cell's runs that ended early, for that reason or another (`ganbench.endings`). Such
+    a run is worse than any finite score, so a cell with any stands behind all cells without, first by that share, then
+    by the mean of the rest. A cell with neither a mean nor such a run has no rank.
     """
     sign = 1 if direction == "lower" else -1
     keys = [

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ganbench.endings import EARLY
 from ganbench.errors import ResultsError
 from ganbench.results.outcome import Outcome, Row, by_row
 from ganbench.results.plan import Plan
@@ -75,9 +76,9 @@ class Summary:
     said: tuple[str, ...] = ()
 
     @property
-    def diverged(self) -> int:
-        """How many runs diverged."""
-        return self.counts.get("diverged", 0)
+    def lost(self) -> int:
+        """How many runs ended early, as in `ganbench.endings`."""
+        return sum(self.counts.get(status, 0) for status in EARLY)
 
     @property
     def status(self) -> str:
@@ -241,10 +242,10 @@ def _ranked(summaries: Sequence[Summary], column: Column) -> list[Summary]:
         return list(summaries)
     cells = [index for index, summary in enumerate(summaries) if summary.row.competes]
     picked = [summaries[index] for index in cells]
-    shares = [summary.diverged / summary.planned if summary.planned else 0.0 for summary in picked]
+    shares = [summary.lost / summary.planned if summary.planned else 0.0 for summary in picked]
     order = ranks([summary.mean for summary in picked], shares, column.direction)
     tested = [summary.values for summary in picked]
-    best = best_set(tested, column.direction, column.scale, [summary.diverged for summary in picked])
+    best = best_set(tested, column.direction, column.scale, [summary.lost for summary in picked])
     ranked = list(summaries)
     for place, index in enumerate(cells):
         ranked[index] = replace(summaries[index], rank=order[place], best=place in best)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganbench.endings import EARLY
 from ganbench.errors import ResultsError, did_you_mean
 from ganbench.results import render
 from ganbench.results.grid import Block, Content, lists, pivots
@@ -17,7 +18,7 @@ from ganbench.results.outcome import AXES, Outcome, by_row, gather, mean_fact
 from ganbench.results.store import Store
 from ganbench.results.summary import Column, Summary, columns, summarise
 
-_COUNTED = ("diverged", "failed", "interrupted", "running", "missing", "skipped", "unscored")
+_COUNTED = (*EARLY, "failed", "interrupted", "running", "missing", "skipped", "unscored")
 _FACTS = ("images_seen", "images_per_second", "d_updates", "g_updates", "seconds")
 
 

@@ -144,7 +144,7 @@ class Training:
         while share < 1.0:
             state = lasting(self.journal.curves, self.setup.stop_on)
             if state is not None:
-                reason = f"it was {state} in {PATIENCE} readings of the curves in a row"
+                reason = f"{PATIENCE} readings of the curves in a row showed it"
                 return self._end(state, reason, engine.counters.rounds)
             stopped = self.controls.stop()
             if not stopped:
