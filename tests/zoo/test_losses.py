@@ -95,7 +95,7 @@ def test_minimax_saturates_where_non_saturating_does_not():
     assert non_saturating == pytest.approx(-(1 - sigmoid(-10)), rel=1e-9)
 
 
-@pytest.mark.parametrize("loss", [Minimax(), NonSaturating()])
+@pytest.mark.parametrize("loss", [Minimax(), NonSaturating(), Minimax(smoothing=0.1), NonSaturating(smoothing=0.1)])
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
 def test_log_sigmoids_stay_finite_at_large_logits(loss, player):
     logits = SimpleNamespace(
@@ -106,6 +106,42 @@ def test_log_sigmoids_stay_finite_at_large_logits(loss, player):
     value.backward()
     assert value.isfinite()
     assert logits.fake_logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", [Minimax, NonSaturating])
+def test_smoothing_is_cross_entropy_with_a_softer_target_for_real_samples(loss):
+    logits = game()
+    smooth = loss(smoothing=0.1).discriminator(logits)
+    real, fake = logits.real_logits, logits.fake_logits
+    entropy = F.binary_cross_entropy_with_logits
+    expected = entropy(real, torch.full_like(real, 0.9)) + entropy(fake, torch.zeros_like(fake))
+    torch.testing.assert_close(smooth, expected)
+    torch.testing.assert_close(loss(smoothing=0.1).generator(logits), loss().generator(logits))
+
+
+def test_under_smoothing_the_best_discriminator_is_sure_of_nothing():
+    p, q = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]], dtype=torch.float64)
+    best = (0.9 * p / (p + q)).logit().requires_grad_()  # Salimans 2016, section 3.4
+    counts = [(10 * side).round().long() for side in (p, q)]
+    logits = SimpleNamespace(
+        real_logits=best.repeat_interleave(counts[0]), fake_logits=best.repeat_interleave(counts[1])
+    )
+    value = Minimax(smoothing=0.1).discriminator(logits)
+    assert torch.autograd.grad(value, best)[0].abs().max() < 1e-15
+
+
+@pytest.mark.parametrize("loss", [Minimax, NonSaturating])
+def test_no_smoothing_leaves_every_bit_as_it_was(loss):
+    logits = SimpleNamespace(real_logits=torch.randn(64), fake_logits=torch.randn(64))
+    expected = F.softplus(-logits.real_logits).mean() + F.softplus(logits.fake_logits).mean()
+    assert torch.equal(loss().discriminator(logits), expected)
+
+
+@pytest.mark.parametrize("loss", [Minimax, NonSaturating])
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, math.nan])
+def test_smoothing_out_of_range_is_refused(loss, smoothing):
+    with pytest.raises(ValueError, match=f"{loss.name} needs smoothing in"):
+        loss(smoothing=smoothing)
 
 
 def test_hinge_leaves_alone_what_is_beyond_the_margin():
