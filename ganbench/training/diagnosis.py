@@ -103,7 +103,7 @@ def lipschitz(game: Game, a: Tensor, b: Tensor, labels: Tensor | None = None) ->
     units = len(a) // m
     weight = torch.linspace(0, 1, units, device=a.device).repeat_interleave(m).view(-1, *[1] * (a.dim() - 1))
     points, norms = torch.lerp(b, a, weight.to(a.dtype)), []
-    for part in torch.arange(units).tensor_split(math.ceil(units * m / AT_ONCE)):
+    for part in torch.arange(units).tensor_split(min(units, math.ceil(units * m / AT_ONCE))):
         rows = slice(int(part[0]) * m, (int(part[-1]) + 1) * m)
         x = points[rows].clone().requires_grad_(True)
         with torch.enable_grad():
@@ -116,7 +116,7 @@ def lipschitz(game: Game, a: Tensor, b: Tensor, labels: Tensor | None = None) ->
 def generator_signal(
     players: Players, draws: Draws, clock: Clock, judged: tuple[Sample, Critique, Critique]
 ) -> float | None:
-    """Return the sum over the fakes of \\|d L_G / d logit\\|: for a mean over fakes, the mean slope of its summand.
+    """Return the sum of |d L_G / d logit| over the fakes: for a mean over fakes, the mean slope of its summand.
 
     ``judged`` holds the fakes and what D says of real and fake. 1 for wasserstein and hinge, sigmoid(l) for minimax,
     1 - sigmoid(l) for non_saturating; near 0 the generator no longer learns, since D is sure of itself or is fooled.

@@ -17,7 +17,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def make_setup(toys):
-    def make(loss=None, *, architecture=None, data=None, budget=None, seed=0, snapshots=(1.0,), **others) -> Setup:
+    def make(
+        loss=None, *, architecture=None, data=None, budget=None, seed=0, snapshots=(1.0,), stop_on=(), **others
+    ) -> Setup:
         architecture = architecture or toys.Tiny()
         dataset = toys.Blobs()
         train, held_out = (others.pop(split, None) or dataset.load(Path(), split) for split in ("train", "test"))
@@ -41,6 +43,7 @@ def make_setup(toys):
             seed=seed,
             keys={"dataset": "blobs", "generator": architecture.name, "discriminator": architecture.name},
             snapshots=snapshots,
+            stop_on=stop_on,
         )
 
     return make

@@ -166,10 +166,14 @@ def test_curves_hold_losses_and_the_value_function(make_setup, tmp_path):
         assert row["g_gradient_norm"] > 0
         assert -3 < row["v_raw"] < 0
         assert row["v_calibrated"] < 0
+        assert all(0 <= row[f"d_accuracy_{side}"] <= 1 for side in ("train", "held_out", "fake"))
+        assert row["d_lipschitz"] > 0
+        assert 0 < row["g_signal"] < 1
+        assert row["sample_spread"] > 0
     assert [row["round"] for row in read_json_lines(tmp_path / "timings.jsonl")] == [100, 200, 250, 250]
 
 
-def test_reading_the_value_function_changes_nothing(make_setup, toys, tmp_path, monkeypatch):
+def test_reading_the_probe_changes_nothing(make_setup, toys, tmp_path, monkeypatch):
     def state(every):
         monkeypatch.setattr(loop, "LOG_EVERY", every)
         folder = tmp_path / str(every)
