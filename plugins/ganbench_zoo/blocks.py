@@ -151,6 +151,13 @@ class SumPool(nn.Module):
         return x.sum(dim=(2, 3))
 
 
+class MeanPool(nn.Module):
+    """Global average pooling: (N, C, H, W) to (N, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
+
+
 class PooledConv2d(nn.Conv2d):
     """A 3x3 convolution with padding 1 and the 2x2 average pooling after it, as one 4x4 convolution of stride 2.
 
@@ -176,13 +183,13 @@ def glorot(module: nn.Conv2d | nn.Linear, gain: float = 1.0, spectral: bool = Fa
 class GeneratorBlock(nn.Module):
     """Residual block that doubles height and width: BN, ReLU, upsampling, 3x3, BN, ReLU, 3x3; 1x1 on the shortcut."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, spectral: bool = False) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(inputs)
-        self.conv1 = glorot(nn.Conv2d(inputs, outputs, 3, padding=1), gain=2**0.5)
+        self.conv1 = glorot(nn.Conv2d(inputs, outputs, 3, padding=1), 2**0.5, spectral)
         self.norm2 = nn.BatchNorm2d(outputs)
-        self.conv2 = glorot(nn.Conv2d(outputs, outputs, 3, padding=1), gain=2**0.5)
-        self.shortcut = glorot(nn.Conv2d(inputs, outputs, 1))
+        self.conv2 = glorot(nn.Conv2d(outputs, outputs, 3, padding=1), 2**0.5, spectral)
+        self.shortcut = glorot(nn.Conv2d(inputs, outputs, 1), 1.0, spectral)
 
     def forward(self, x: Tensor) -> Tensor:
         h = F.interpolate(F.relu(self.norm1(x)), scale_factor=2, mode="nearest")  # (N, inputs, 2 H, 2 W)
@@ -190,23 +197,37 @@ class GeneratorBlock(nn.Module):
         return h + F.interpolate(self.shortcut(x), scale_factor=2, mode="nearest")
 
 
+BlockNorm = Literal["spectral", "layer", "none"]
+"""How a `DiscriminatorBlock` is normalised: its weights (spectral), what goes into its ReLUs (layer), or not."""
+
+
 class DiscriminatorBlock(nn.Module):
     """Residual block: ReLU, 3x3, ReLU, 3x3, perhaps average pooling; a 1x1 shortcut where it pools or widens.
 
-    ``first`` leaves out the ReLU on the input, which there is an image.
+    ``first`` leaves out the ReLU on the input, which there is an image. ``hidden`` channels lie between the two
+    convolutions, by default ``outputs``. ``norm`` "layer" normalises before each ReLU, except in the first block.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, pool: bool = False, first: bool = False, spectral: bool = True
+        self,
+        inputs: int,
+        outputs: int,
+        pool: bool = False,
+        first: bool = False,
+        norm: BlockNorm = "spectral",
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
-        self.pool, self.first = pool, first
-        self.conv1 = glorot(nn.Conv2d(inputs, outputs, 3, padding=1), 2**0.5, spectral)
-        second = PooledConv2d(outputs, outputs) if pool else nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.pool, self.first, between = pool, first, hidden or outputs
+        layer, spectral = norm == "layer" and not first, norm == "spectral"
+        self.norm1 = nn.GroupNorm(1, inputs) if layer else nn.Identity()
+        self.conv1 = glorot(nn.Conv2d(inputs, between, 3, padding=1), 2**0.5, spectral)
+        self.norm2 = nn.GroupNorm(1, between) if layer else nn.Identity()
+        second = PooledConv2d(between, outputs) if pool else nn.Conv2d(between, outputs, 3, padding=1)
         self.conv2 = glorot(second, 2**0.5, spectral)
         learned = pool or inputs != outputs
         self.shortcut = glorot(nn.Conv2d(inputs, outputs, 1), 1.0, spectral) if learned else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
-        return h + self.shortcut(F.avg_pool2d(x, 2) if self.pool else x)
+        h = self.conv1(x if self.first else F.relu(self.norm1(x)))
+        return self.conv2(F.relu(self.norm2(h))) + self.shortcut(F.avg_pool2d(x, 2) if self.pool else x)

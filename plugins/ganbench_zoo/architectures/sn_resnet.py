@@ -1,12 +1,13 @@
-"""SN-ResNet: residual networks of 32x32 pixels with a spectrally normalised discriminator.
+"""SN-ResNet: residual networks with a spectrally normalised discriminator.
 
 Takeru Miyato, Toshiki Kataoka, Masanori Koyama, Yuichi Yoshida, "Spectral Normalization for Generative Adversarial
-Networks", 2018, arXiv:1802.05957, appendix B.4, table 4; initialisation as in the authors' code (Glorot's uniform, gain
-sqrt 2 inside the residual branch).
+Networks", 2018, arXiv:1802.05957, appendix B.4, tables 4 (32 pixels), 5 (48) and 6 (128); 64 pixels, the first
+convolution's width in D's blocks and initialisation (Glorot's uniform, gain sqrt 2 inside the residual branch) as in
+the authors' code.
 
 Differs: the generator's update uses one batch of the run's size, where the authors use twice the discriminator's; power
-iteration runs once an update, not once a forward pass. The shared blocks compute shortcuts and pooled convolutions in a
-cheaper order (`ganbench_zoo.blocks`).
+iteration runs once an update, not once a forward pass; labels are ignored, where table 6 is conditional. The shared
+blocks compute shortcuts and pooled convolutions in a cheaper order (`ganbench_zoo.blocks`).
 """
 
 from __future__ import annotations
@@ -19,26 +20,18 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ganbench import Cell, DataSpec, ImageSpec, Latent, hookimpl
-from ganbench_zoo.blocks import (
-    JUDGED,
-    DiscriminatorBlock,
-    GeneratorBlock,
-    Judge,
-    SumPool,
-    Unconditional,
-    glorot,
-    require_positive,
-    undrawable,
-)
-
-SIZES = (32,)
+from ganbench_zoo.blocks import JUDGED, SumPool, require_positive, undrawable
+from ganbench_zoo.residual import RESIDUAL_SIZES, residual_discriminator, residual_generator, residual_plan
 
 
 @dataclass(frozen=True)
 class SnResnet:
-    """Residual networks for 32x32 images: ``g_width`` channels in the generator, ``d_width`` in the discriminator.
+    """Residual networks for square images of 32, 48, 64 or 128 pixels.
 
-    With the defaults and 3 channels, 4,276,739 and 1,053,825 parameters. ``latent_size`` normal latents.
+    At 32 pixels the generator has ``g_width`` channels and the discriminator ``d_width``, with the defaults and 3
+    channels 4,276,739 and 1,053,825 parameters. At other sizes the narrowest layers have a quarter of ``g_width`` and
+    half of ``d_width``, the widest 16 times as many (8 times at 48 pixels in the generator). ``latent_size`` normal
+    latents.
     """
 
     name: ClassVar[str] = "sn_resnet"
@@ -66,43 +59,27 @@ class SnResnet:
         require_positive(self, "g_width", "d_width", "latent_size")
 
     def compatible(self, cell: Cell) -> str | None:
-        return undrawable(self.name, cell.data, SIZES)
+        return undrawable(self.name, cell.data, RESIDUAL_SIZES)
 
     def latent(self, data: DataSpec) -> Latent:
         return Latent(self.latent_size)
 
     def generator(self, data: DataSpec) -> nn.Module:
-        channels, width = self._channels(data), self.g_width
-        return Unconditional(
-            glorot(nn.Linear(self.latent_size, width * 4 * 4)),
-            nn.Unflatten(1, (width, 4, 4)),
-            *(GeneratorBlock(width, width) for _ in range(3)),  # 8x8, 16x16, 32x32
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            glorot(nn.Conv2d(width, channels, 3, padding=1)),
-            nn.Tanh(),
-        )
+        size = self._size(data)
+        return residual_generator(self.latent_size, data.shape[0], residual_plan(size, self.g_width, self.d_width))
 
     def discriminator(self, data: DataSpec) -> nn.Module:
-        channels, width = self._channels(data), self.d_width
-        body = nn.Sequential(
-            DiscriminatorBlock(channels, width, pool=True, first=True),  # 16x16
-            DiscriminatorBlock(width, width, pool=True),  # 8x8
-            DiscriminatorBlock(width, width),
-            DiscriminatorBlock(width, width),
-            nn.ReLU(),
-            SumPool(),
-        )
-        return Judge(body, glorot(nn.Linear(width, 1), spectral=True))
+        plan = residual_plan(self._size(data), self.g_width, self.d_width)
+        return residual_discriminator(data, plan, SumPool(), widen_last=True)
 
     @classmethod
     def smallest(cls) -> tuple[SnResnet, DataSpec]:
         return cls(g_width=4, d_width=4, latent_size=4), ImageSpec((1, 32, 32), classes=3)
 
-    def _channels(self, data: DataSpec) -> int:
-        if reason := undrawable(self.name, data, SIZES):
+    def _size(self, data: DataSpec) -> int:
+        if reason := undrawable(self.name, data, RESIDUAL_SIZES):
             raise ValueError(reason)
-        return data.shape[0]
+        return data.shape[1]
 
 
 @hookimpl
