@@ -26,8 +26,8 @@ from ganbench import Game, hookimpl
 class LeCam:
     """``weight`` times the mean squared distances of D(x) from a_F and of D(G(z)) from a_R.
 
-    a_R and a_F are averages of the logits of real and of generated samples; an update older by one counts ``decay``
-    times as much. The penalty acts from update number ``start`` on.
+    a_R and a_F are averages of the logits of real and of generated samples, in which each update counts ``decay`` times
+    as much as the next. The penalty acts from update number ``start`` (counted from 0) on.
     """
 
     name: ClassVar[str] = "lecam"
