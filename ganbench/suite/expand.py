@@ -4,44 +4,47 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from ganbench.catalog import Catalog
-from ganbench.components import companions, incompatibility, offered, trait
+from ganbench.components import companions, incompatibility, trait
 from ganbench.errors import DatasetError, SuiteError
-from ganbench.suite.layers import Layer, component_layers, matching, resolve
+from ganbench.suite.combination import Combination, Data
+from ganbench.suite.layers import Layer, resolve
 from ganbench.suite.options import ADDED, Option, choose, options
 from ganbench.suite.parameters import describe, instantiate
 from ganbench.suite.plan import Plan, PlannedBaseline, PlannedCell, PlannedDataset, Run
 from ganbench.suite.recipe import ComponentChoice, Recipe
-from ganbench.suite.schema import SuiteFile
-from ganbench.values import Cell, DataSpec, Latent
+from ganbench.suite.rules import check_rules, is_excluded
+from ganbench.suite.schema import Dimension, SuiteFile
+from ganbench.suite.search import Chosen, Parts, check_labels, check_space, draws, taken, with_values
+from ganbench.values import Cell, Latent
 
 FORMAT = 1  # of a run's configuration; raised when the engine computes something else from the same one
 
 
-@dataclass(frozen=True)
-class Data:
-    """A dataset of the suite with what can be said of it before its pixels are loaded."""
-
-    option: Option
-    spec: DataSpec
-    described: Mapping[str, Any]
-    extractor: Mapping[str, Any]
-
-
-def expand(suite: SuiteFile, catalog: Catalog, data_root: Path, overrides: Mapping[str, Any] | None = None) -> Plan:
+def expand(
+    suite: SuiteFile,
+    catalog: Catalog,
+    data_root: Path,
+    overrides: Mapping[str, Any] | None = None,
+    chosen: Chosen | None = None,
+) -> Plan:
     """Return the plan of ``suite``; ``overrides`` are recipe keys from the command line.
+
+    ``chosen`` are the trials that ``[search.best]`` asks for, out of `ganbench.results.best`.
 
     Raises:
         SuiteError: a name, a key or a value that has no meaning.
         UnknownComponent: no plugin offers a component of that name.
         DatasetError: a dataset cannot be read.
     """
-    expansion = _Expansion(suite, catalog, data_root, dict(overrides or {}))
+    if suite.search and suite.search.best and chosen is None:
+        raise SuiteError(f"search.best wants the results of {suite.search.best.results}, which were not read")
+    expansion = _Expansion(suite, catalog, data_root, dict(overrides or {}), chosen)
     return Plan(
         suite=suite,
         datasets=tuple(
@@ -56,8 +59,11 @@ def expand(suite: SuiteFile, catalog: Catalog, data_root: Path, overrides: Mappi
 class _Expansion:
     """One expansion in progress: everything that several steps need."""
 
-    def __init__(self, suite: SuiteFile, catalog: Catalog, data_root: Path, overrides: dict[str, Any]) -> None:
-        self.suite, self.catalog, self.root, self.overrides = suite, catalog, data_root, overrides
+    def __init__(
+        self, suite: SuiteFile, catalog: Catalog, data_root: Path, overrides: dict[str, Any], chosen: Chosen | None
+    ) -> None:
+        self.suite, self.catalog, self.root = suite, catalog, data_root
+        self.overrides, self.chosen = overrides, chosen
         everywhere = (suite.regularizers, suite.constraints, suite.augmentations)
         self.everywhere = {
             kind: choose(catalog, kind, choices) for kind, choices in zip(ADDED, everywhere, strict=True)
@@ -65,8 +71,13 @@ class _Expansion:
         self.datasets = [self._data(option) for option in options(catalog, "dataset", suite.all_datasets)]
         self.architectures = options(catalog, "architecture", suite.all_architectures)
         self.losses = options(catalog, "loss", suite.all_losses, [c for kind in ADDED for c in self.everywhere[kind]])
-        self._inputs: dict[tuple[str, str], tuple[Latent, tuple[str, ...]]] = {}
-        self._check_rules()
+        self._inputs: dict[tuple[str, ...], tuple[Latent, tuple[str, ...]]] = {}
+        axes = {
+            "dataset": [data.option.label for data in self.datasets],
+            "architecture": [option.label for option in self.architectures],
+            "loss": [option.label for option in self.losses],
+        }
+        check_rules(suite, axes)
 
     # Axes
 
@@ -85,115 +96,88 @@ class _Expansion:
         (extractor,) = choose(self.catalog, "extractor", (choice,))
         return Data(option, spec, described, describe(self.catalog, "extractor", extractor))
 
-    def _check_rules(self) -> None:
-        axes = {
-            "dataset": [data.option.label for data in self.datasets],
-            "architecture": [option.label for option in self.architectures],
-            "loss": [option.label for option in self.losses],
-        }
-        for number, rule in enumerate(self.suite.cell, start=1):
-            for axis, names in rule.where.items():
-                for name in names:
-                    if name not in axes[axis]:
-                        raise SuiteError(
-                            f"[[cell]] number {number}: no {axis} is labelled {name!r}; labels: {', '.join(axes[axis])}"
-                        )
-
     # The product
 
     def cells(self) -> list[PlannedCell]:
-        """Return every combination, in the order of the file."""
-        product = itertools.product(self.datasets, self.architectures, self.losses)
-        return [self._cell(data, architecture, loss) for data, architecture, loss in product]
+        """Return every combination that is not excluded, in the order of the file, and of each every trial."""
+        combinations = [
+            combination
+            for combination in itertools.starmap(
+                self._combination, itertools.product(self.datasets, self.architectures, self.losses)
+            )
+            if not is_excluded(self.suite, combination.labels)
+        ]
+        if not combinations:
+            raise SuiteError("every cell of the suite is excluded")
+        if self.suite.search:
+            check_labels([option.label for option in self.losses])
+            check_space(self._space(), [(one.labels, one.parts) for one in combinations])
+        return [cell for combination in combinations for cell in self._trials(combination)]
 
-    def _cell(self, data: Data, architecture: Option, loss: Option) -> PlannedCell:
-        labels = {"dataset": data.option.label, "architecture": architecture.label, "loss": loss.label}
+    def _combination(self, data: Data, architecture: Option, loss: Option) -> Combination:
         added = {
             kind: (*self.everywhere[kind], *data.option.added[kind], *architecture.added[kind], *loss.added[kind])
             for kind in ADDED
         }
-        recipe, origins = self._recipe(data, architecture, loss, added, labels)
+        labels = {"dataset": data.option.label, "architecture": architecture.label, "loss": loss.label}
+        return Combination(data, architecture, loss, labels, Parts(architecture.components, loss.components[0], added))
+
+    def _space(self) -> Mapping[str, Dimension]:
+        search = self.chosen.search if self.chosen else self.suite.search
+        return search.space if search else {}
+
+    def _trials(self, combination: Combination) -> Iterator[PlannedCell]:
+        """Yield the cells of a combination: one a trial of the search, or one in all where nothing is searched."""
+        keys = taken(self._space(), combination.labels, combination.parts)
+        if not self.suite.search or not keys:
+            yield self._cell(combination)
+            return
+        found = draws(self.suite.search, self.chosen, combination.labels)
+        if isinstance(found, str):
+            yield PlannedCell(combination.labels, (), skipped=found)
+            return
+        for drawn in found:
+            mine = replace(drawn, values={key: drawn.values[key] for key in keys})
+            parts = with_values(self.catalog, combination.parts, mine)
+            yield self._cell(replace(combination, parts=parts, drawn=mine))
+
+    def _cell(self, combination: Combination) -> PlannedCell:
+        data, parts = combination.data, combination.parts
+        recipe, origins = combination.recipe(self.suite, self.overrides)
+        labels, trial = combination.planned(origins)
         try:
-            cell = self._compatibility_view(data, architecture, loss, added, recipe)
+            cell = combination.view(recipe, *self._input(combination))
         except ValueError as error:  # the architecture cannot draw such data
-            return PlannedCell(labels, (), skipped=str(error))
+            return PlannedCell(labels, (), skipped=str(error), trial=trial)
         optimizers = {side: self._optimizer(recipe, side) for side in ("g", "d")}
         reason = core_incompatibility(cell) or incompatibility(cell, tuple(optimizers.values()))
         if reason and not self.suite.allow_incompatible:
-            return PlannedCell(labels, (), skipped=reason)
+            return PlannedCell(labels, (), skipped=reason, trial=trial)
         config = {
             "format": FORMAT,
             "dataset": data.described,
-            "generator": describe(self.catalog, "architecture", architecture.components[0]),
-            "discriminator": describe(self.catalog, "architecture", architecture.components[1]),
-            "loss": describe(self.catalog, "loss", loss.components[0]),
-            **{f"{kind}s": [describe(self.catalog, kind, c) for c in added[kind]] for kind in ADDED},
+            "generator": describe(self.catalog, "architecture", parts.architecture[0]),
+            "discriminator": describe(self.catalog, "architecture", parts.architecture[1]),
+            "loss": describe(self.catalog, "loss", parts.loss),
+            **{f"{kind}s": [describe(self.catalog, kind, c) for c in parts.added[kind]] for kind in ADDED},
             **self._training_config(recipe, optimizers),
         }
         resolved = _resolved(recipe, origins)
         runs = tuple(Run({**config, "seed": seed}, labels, resolved) for seed in self.suite.seeds)
-        return PlannedCell(labels, runs, allowed=reason)
+        return PlannedCell(labels, runs, allowed=reason, trial=trial)
 
-    def _recipe(
-        self,
-        data: Data,
-        architecture: Option,
-        loss: Option,
-        added: Mapping[str, tuple[Any, ...]],
-        labels: dict[str, str],
-    ) -> tuple[Recipe, dict[str, str]]:
-        above = [
-            Layer("suite [recipe]", self.suite.recipe),
-            Layer(f"dataset entry {data.option.label}", data.option.recipe),
-            Layer(f"architecture entry {architecture.label}", architecture.recipe),
-            Layer(f"loss entry {loss.label}", loss.recipe),
-            *matching(self.suite.cell, labels),
-            Layer("command line", self.overrides),
-        ]
-        generator, discriminator = architecture.components
-        overridden = itertools.chain.from_iterable(layer.values for layer in above)
-        below = component_layers(generator, discriminator, loss.components[0], added, overridden)
-        recipe, origins = resolve([*below, *above])
-        if hasattr(loss.components[0], "discriminator") and not any("D" in move for move in recipe.schedule):
-            raise SuiteError(
-                f"recipe (from {origins['schedule']}): schedule: the discriminator of {loss.label} never moves in "
-                f"{list(recipe.schedule)}; add D or DG"
-            )
-        return recipe, origins
+    def _input(self, combination: Combination) -> tuple[Latent, tuple[str, ...]]:
+        """Return the latent and the names of companions; these are built, once, only to be named.
 
-    def _compatibility_view(
-        self, data: Data, architecture: Option, loss: Option, added: Mapping[str, tuple[Any, ...]], recipe: Recipe
-    ) -> Cell:
-        """Return what components are asked about. Raises ValueError where the architecture cannot draw the data."""
-        generator, discriminator = architecture.components
-        latent, others = self._input(data, architecture)
-        judged = hasattr(loss.components[0], "discriminator")
-        return Cell(
-            data=data.spec,
-            generator=generator,
-            discriminator=discriminator if judged else None,
-            latent=latent,
-            batch_coupling=trait(discriminator, "batch_coupling") if judged else "none",
-            companions=others,
-            loss=loss.components[0],
-            regularizers=added["regularizer"],
-            constraints=added["constraint"],
-            augmentations=added["augmentation"],
-            pac=recipe.pac,
-            schedule=recipe.schedule,
-            batch_size=recipe.batch_size,
-            offers=offered(generator, discriminator if judged else None),
-        )
-
-    def _input(self, data: Data, architecture: Option) -> tuple[Latent, tuple[str, ...]]:
-        """Return the latent and the names of companions; these are built, once, only to be named."""
+        Raises ValueError where the architecture cannot draw the data.
+        """
         import torch
 
-        key = (data.option.label, architecture.label)
+        generator, spec = combination.parts.architecture[0], combination.data.spec
+        key = (combination.labels["dataset"], combination.labels["architecture"], repr(generator))
         if key not in self._inputs:
-            generator = architecture.components[0]
             with torch.random.fork_rng(devices=[]):
-                self._inputs[key] = generator.latent(data.spec), tuple(companions(generator, data.spec))
+                self._inputs[key] = generator.latent(spec), tuple(companions(generator, spec))
         return self._inputs[key]
 
     def _optimizer(self, recipe: Recipe, side: str) -> Any:

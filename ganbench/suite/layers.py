@@ -1,4 +1,4 @@
-"""Precedence of the recipe: core < architecture < loss < regularizer < suite < entry < cell < command line.
+"""Precedence of the recipe: core < architecture < loss < regularizer < suite < entry < search < cell < command line.
 
 Every layer is checked for unknown keys where it stands, and the origin of every resolved value is kept.
 """
@@ -15,6 +15,7 @@ from ganbench.components import trait
 from ganbench.errors import SuiteError, did_you_mean
 from ganbench.suite.parameters import plain_sentence
 from ganbench.suite.recipe import Recipe
+from ganbench.suite.rules import matches
 from ganbench.suite.schema import CellRule
 
 
@@ -65,7 +66,7 @@ def matching(rules: Sequence[CellRule], labels: Mapping[str, str]) -> list[Layer
     """Return the layers of the ``[[cell]]`` rules that match, in their order: a later one wins."""
     layers = []
     for number, rule in enumerate(rules, start=1):
-        if all(labels[axis] in names for axis, names in rule.where.items()):
+        if matches(rule.where, labels):
             layers.append(Layer(f"[[cell]] number {number}", rule.recipe))
     return layers
 

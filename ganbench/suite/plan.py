@@ -53,13 +53,29 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """Which trial of a search a cell is.
+
+    ``loss`` is the label without the trial; ``values`` are those keys of the space that took effect in the cell.
+    """
+
+    number: int
+    loss: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class PlannedCell:
-    """One combination with its runs; ``skipped`` says why there are none, ``allowed`` which reason was overruled."""
+    """One combination with its runs; ``skipped`` says why there are none, ``allowed`` which reason was overruled.
+
+    In a search, each trial of a combination is a cell of its own.
+    """
 
     labels: Mapping[str, str]
     runs: tuple[Run, ...]
     skipped: str | None = None
     allowed: str | None = None
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True)
@@ -91,11 +107,15 @@ class Plan:
     baselines: tuple[PlannedBaseline, ...]
 
     def runs(self) -> Iterator[Run]:
-        """Yield every run: baselines first, then seed by seed, so that a stopped suite has whole tables early."""
+        """Yield every run: baselines first, then seed by seed, so that a stopped suite has whole tables early.
+
+        Of a search, every combination's first trial comes before any second one.
+        """
         for baseline in self.baselines:
             yield from baseline.runs
+        cells = sorted(self.cells, key=lambda cell: cell.trial.number if cell.trial else -1)
         for i in range(len(self.suite.seeds)):
-            for cell in self.cells:
+            for cell in cells:
                 yield from cell.runs[i : i + 1]
 
 

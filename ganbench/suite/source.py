@@ -98,7 +98,7 @@ def validate(table: Mapping[str, Any], where: str) -> SuiteFile:
         if first["type"] == "extra_forbidden":
             message = f"{where}: unknown key {str(key)!r}{inside}{did_you_mean(str(key), known_keys(path))}"
             raise SuiteError(message) from error
-        if first["type"] == "missing":
+        if first["type"] == "missing" and isinstance(key, str):
             raise SuiteError(f"{where}: the key {str(key)!r} is missing{inside}") from error
         raise SuiteError(plain_sentence(error, where)) from error
 

@@ -12,6 +12,7 @@ import pytest
 from ganbench.catalog import Catalog, load_catalog
 from ganbench.suite.expand import expand
 from ganbench.suite.plan import Plan
+from ganbench.suite.search import Chosen
 from ganbench.suite.source import validate
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -67,9 +68,14 @@ def catalog() -> Catalog:
 def plan(catalog, tmp_path) -> Callable[..., Plan]:
     """Expand the smallest suite with changes to its keys; ``overrides`` are recipe keys of the command line."""
 
-    def plan(overrides: dict[str, Any] | None = None, using: Catalog | None = None, **changes: Any) -> Plan:
+    def plan(
+        overrides: dict[str, Any] | None = None,
+        using: Catalog | None = None,
+        chosen: Chosen | None = None,
+        **changes: Any,
+    ) -> Plan:
         table = {key: value for key, value in {**SMALL, **changes}.items() if value is not None}
-        return expand(validate(table, "small.toml"), using or catalog, tmp_path, overrides)
+        return expand(validate(table, "small.toml"), using or catalog, tmp_path, overrides, chosen)
 
     return plan
 

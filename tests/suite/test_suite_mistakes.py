@@ -127,7 +127,7 @@ def test_a_file_that_says_what_it_may_not(changes, sentence):
         ({"architectures": ["tny"]}, "unknown architecture 'tny'; did you mean 'tiny'? known: "),
         ({"datasets": ["blob"]}, "unknown dataset 'blob'; did you mean 'blobs'? known: "),
         ({"losses": ["tiny"]}, "unknown loss 'tiny' (there is the architecture of this name); known: "),
-        ({"regularizers": ["r2"]}, "unknown regularizer 'r2'; known: "),
+        ({"regularizers": ["zzz"]}, "unknown regularizer 'zzz'; known: "),
         ({"baselines": ["reel"]}, "unknown baseline 'reel'; did you mean 'real'? known: "),
         ({"scoring": {"extractor": "pixel"}}, "unknown extractor 'pixel'; did you mean 'pixels'? known: "),
         (
