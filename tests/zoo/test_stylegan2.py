@@ -199,6 +199,15 @@ def test_latents_are_scaled_to_a_mean_square_of_one():
     torch.testing.assert_close(UnitLength()(z), z / torch.tensor([[12.5**0.5], [0.5**0.5]]))
 
 
+def test_the_mapping_learns_at_a_hundredth_of_the_rate_and_nothing_else_does():
+    data = ImageSpec((1, 8, 8))
+    generator, discriminator = Stylegan2(**TINY).generator(data), Stylegan2(**TINY).discriminator(data)
+    layers = [*generator.named_modules(), *discriminator.named_modules()]
+    rates = {name: layer.rate for name, layer in layers if isinstance(layer, EqualLinear)}
+    assert [rate for name, rate in rates.items() if name.startswith("mapping")] == [0.01, 0.01]
+    assert all(rate == 1 for name, rate in rates.items() if not name.startswith("mapping"))
+
+
 def test_the_mapping_is_blind_to_the_length_of_the_latents():
     torch.manual_seed(0)
     generator, z = Stylegan2(**TINY).generator(ImageSpec((1, 8, 8))).eval(), torch.randn(3, 6)
