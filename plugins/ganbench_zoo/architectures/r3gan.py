@@ -5,10 +5,11 @@ Baseline", 2024, arXiv:2501.05441, the last configuration of its roadmap (E); si
 CIFAR-10 preset of the authors' code, which trains with the loss ``rpgan`` and the penalties ``r1`` and ``r2``.
 
 Differs: the generator ends in tanh, as images lie in [-1, 1] here; the authors leave them unbounded. Over the first 20
-million images the authors lower the learning rate from 2e-4 to 5e-5 along half a cosine and raise Adam's beta2 from
-0.9 to 0.99, the average's half-life from 0 to 5 million images, and the strength of augmentation; the recipe holds both
-rates and beta2 where they start, and the ramp-up of the average is the core's. Networks are unconditional, in one
-precision; 8 and 16 pixels are fewer stages, 28 starts from 7x7; ``d_outputs`` is ours.
+million images the authors move along half a cosine: the learning rate falls from 2e-4 to 5e-5 and the weight gamma of
+both penalties from 0.05 to 0.005, Adam's beta2 rises from 0.9 to 0.99, the average's half-life from 0 to 5 million
+images, and augmentation sets in. The recipe holds learning rate and beta2 where they start, and the ramp-up of the
+average is the core's. Networks are unconditional, in one precision; 8 and 16 pixels are fewer stages, 28 starts from
+7x7; ``d_outputs`` is ours.
 """
 
 from __future__ import annotations
