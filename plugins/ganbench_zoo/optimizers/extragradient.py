@@ -2,8 +2,8 @@
 
 Galina Korpelevich, "The extragradient method for finding saddle points and other problems", 1976; for GANs Gauthier
 Gidel, Hugo Berard, Gaëtan Vignoud, Pascal Vincent, Simon Lacoste-Julien, "A Variational Inequality Perspective on
-Generative Adversarial Networks", 2018, arXiv:1802.10551: equations 10 and 11 for ``base = "sgd"``, algorithm 4,
-Extra-Adam with extrapolation (option (i)), for ``base = "adam"``, whose moments take in both gradients of a step.
+Generative Adversarial Networks", 2018, arXiv:1802.10551: equations 14 and 15 for ``base = "sgd"``, algorithm 4,
+Extra-Adam with extrapolation (option 1), for ``base = "adam"``, whose moments take in both gradients of a step.
 
 It is a method for simultaneous play, the schedule ``("DG",)``: both players extrapolate, then both step. On
 min_x max_y xy it then contracts by 0.9582 a step at lr = 0.3. With ``("D", "G")`` each player extrapolates against the
