@@ -11,7 +11,7 @@ from ganbench.endings import EARLY
 from ganbench.results.notes import notes
 from ganbench.results.outcome import AXES, Outcome, Row, by_row, mean_fact
 from ganbench.results.summary import Column, Summary
-from ganbench.results.text import ARROWS, count, significant, with_interval
+from ganbench.results.text import ARROWS, count, either, significant, with_interval
 
 _SHORT_REASON = 24
 
@@ -100,7 +100,7 @@ def _list(content: Content, summaries: Sequence[Summary], what: str) -> Block:
     extractor = _shared_extractor(shown)
     names = [_heading(column, shown).replace(f"/{extractor}" if extractor else "", "", 1) for column in shown]
     header = (*content.rows, "rank", *names, "runs", *early, "images/s", "updates D/G")
-    ranked = f"rank by {lead.name}; a cell with {' or '.join(early)} runs stands behind all without"
+    ranked = f"rank by {lead.name}; a cell with {either(early)} runs stands behind all without"
     title = content.title(what) + (f", scored by {extractor}" if extractor else "")
     return Block(title, header, tuple(body), (*content.below(summaries, footnotes), ranked))
 

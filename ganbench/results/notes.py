@@ -9,7 +9,7 @@ from typing import Any
 from ganbench.endings import EARLY
 from ganbench.results.outcome import Outcome
 from ganbench.results.summary import Column, Summary, detectable, score
-from ganbench.results.text import significant
+from ganbench.results.text import either, significant
 
 FEW_SEEDS = 5
 _ENVIRONMENT = ("device", "torch", "ganbench")
@@ -49,7 +49,7 @@ def _legend(by_column: Mapping[Column, Sequence[Summary]], level: float) -> list
     partly = [summary for summary in summaries if summary.lost and summary.values]
     if partly:
         words = [status for status in EARLY if any(summary.counts.get(status) for summary in partly)]
-        said.append(f"(mean): some runs {' or '.join(words)}, the mean is that of the others")
+        said.append(f"(mean): some runs {either(words)}, the mean is that of the others")
     if any(summary.best for summary in summaries):
         said.append("bold: the best, and all that are not significantly worse (Welch t, Holm over all pairs, 5 %)")
     elif any(summary.values for summary in summaries if summary.row.competes):

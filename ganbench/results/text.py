@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 _LATEX = {
@@ -82,6 +83,12 @@ def with_interval(mean: float, half_width: float) -> str:
 def count(value: float) -> str:
     """Return a rate or a number of steps: whole from 100 on, with thousands separated, else three digits."""
     return f"{value:,.0f}" if value >= 100 or value == int(value) else significant(value, 3)
+
+
+def either(words: Sequence[str]) -> str:
+    """Return "a", "a or b", "a, b or c"."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _exponent(value: float, digits: int) -> int:

@@ -120,6 +120,8 @@ class Folder:
         facts = {"status": status, "reason": None, "images_seen": images, "step": None}
         if status == "diverged":
             facts |= {"reason": "the loss is not finite", "step": 120}
+        if status in ("collapsed", "saturated"):
+            facts |= {"reason": "5 readings of the curves in a row showed it", "step": 500}
         if status == "failed":
             facts |= {"reason": "ValueError: no such layer"}
         if images:

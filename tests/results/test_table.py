@@ -353,7 +353,9 @@ def test_scores_of_an_earlier_snapshot_are_pointed_out(make_folder):
     assert "between 50 % and 100 % of a run" in said(build(folder.store).blocks[0])
 
 
-@pytest.mark.parametrize("status", ["interrupted", "running", "missing", "failed", "diverged"])
+@pytest.mark.parametrize(
+    "status", ["interrupted", "running", "missing", "failed", "diverged", "collapsed", "saturated"]
+)
 def test_a_cell_without_any_score_says_what_became_of_it(make_folder, status):
     folder = make_folder()
     folder.metric(FD)
@@ -361,6 +363,38 @@ def test_a_cell_without_any_score_says_what_became_of_it(make_folder, status):
     (block,) = build(folder.store, options(all=True)).blocks
     assert column(block, "fd ↓") == [status]
     assert column(block, "runs") == ["0/2"]
+
+
+def test_runs_that_stopped_for_a_state_stand_behind_are_counted_and_named(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "minimax", {FD: [9.0, 9.5, 9.2]})
+    folder.cell("mlp", "hinge", {FD: [1.0, "collapsed", "diverged"]})
+    folder.cell("mlp", "wasserstein", {FD: ["saturated", "saturated", "collapsed"]})
+    table = build(folder.store)
+    (block,) = table.blocks
+    assert column(block, "rank") == ["1", "2", "3"]
+    assert column(block, "fd ↓")[1:] == ["(1.000)", "2 saturated, 1 collapsed"]
+    assert column(block, "runs") == ["3/3", "1/3", "0/3"]
+    assert column(block, "diverged") == ["0", "1", "0"]
+    assert column(block, "collapsed") == ["0", "1", "1"]
+    assert column(block, "saturated") == ["0", "0", "2"]
+    assert "(mean): some runs diverged or collapsed, the mean is that of the others" in said(block)
+    assert "a cell with diverged, collapsed or saturated runs stands behind all without" in said(block)
+    why = "at step 500, 5 readings of the curves in a row showed it"
+    assert f"2 of 9 runs collapsed: mlp / hinge seed 1 ({why}); mlp / wasserstein seed 2 ({why})" in said(block)
+    assert "2 of 9 runs saturated: mlp / wasserstein seeds 0, 1" in said(block)
+    hinge = next(row for row in table.long if row["loss"] == "hinge")
+    assert (hinge["collapsed"], hinge["diverged"], hinge["saturated"], hinge["status"]) == (1, 1, 0, "partial")
+
+
+def test_a_column_of_a_state_is_there_only_where_a_run_stopped_for_it(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    folder.cell("mlp", "minimax", {FD: [9.0, "diverged"]})
+    (block,) = build(folder.store).blocks
+    assert block.header[-4:] == ("runs", "diverged", "images/s", "updates D/G")
+    assert "a cell with diverged runs stands behind all without" in said(block)
 
 
 def test_mixed_fates_are_counted(make_folder):

@@ -88,3 +88,7 @@ def test_width_counts_columns():
     assert text.width("abc") == 3
     assert text.width("画像") == 4
     assert text.width("e\u0301") == 1
+
+
+def test_alternatives_read_as_a_sentence():
+    assert [text.either(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a or b", "a, b or c"]
