@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ganbench.catalog import Catalog
     from ganbench.execution.session import Choices
     from ganbench.suite.plan import Plan, PlannedCell
+
+SHOWN_TRIALS = 5
 
 
 def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_json: bool) -> None:
@@ -33,9 +36,21 @@ def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_j
         click.echo(f"{_component(dataset.component)}: {samples:,} samples scored by {extractor}: {metrics}")
     if plan.baselines:
         click.echo(f"reference rows: {', '.join(f'{row.name} on {row.dataset}' for row in plan.baselines)}")
-    for row in rows:
-        _print_cell(row)
+    for rule in plan.suite.exclude:
+        named = "; ".join(f"{axis} {', '.join(labels)}" for axis, labels in rule.where.items())
+        click.echo(f"excluded: {named}{f' ({rule.reason})' if rule.reason else ''}")
+    for _, group in itertools.groupby(rows, key=_combination):
+        first, *others = group
+        if first["trial"]:
+            _print_trials([first, *others])
+        else:
+            _print_cell(first)
     _print_total(rows)
+
+
+def _combination(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return what the trials of one combination have in common."""
+    return row["dataset"], row["architecture"], row["trial"]["loss"] if row["trial"] else row["loss"]
 
 
 def _describe(cell: PlannedCell, history: Any, seconds: float | None, catalog: Catalog) -> dict[str, Any]:
@@ -43,6 +58,7 @@ def _describe(cell: PlannedCell, history: Any, seconds: float | None, catalog: C
     from ganbench.suite.plan import exact_spending
 
     row: dict[str, Any] = {**cell.labels, "skipped": cell.skipped, "allowed_incompatible": cell.allowed}
+    row["trial"] = dict(vars(cell.trial)) if cell.trial else None
     if not cell.runs:
         return row | {"runs": []}
     first = cell.runs[0]
@@ -92,20 +108,65 @@ def _print_cell(row: Mapping[str, Any]) -> None:
     if row["skipped"]:
         click.echo(f"\n{name}\n  n/a: {row['skipped']}")
         return
-    states = [run["status"] for run in row["runs"]]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    click.echo(
-        f"\n{name}\n  {len(states)} runs ({counts}); {_steps(row['spending'])}; {_time(row['seconds_a_run'])} a run"
-    )
+    click.echo(f"\n{name}\n  {_runs([row])}; {_steps(row['spending'])}; {_time(row['seconds_a_run'])} a run")
     click.echo(f"  ids: {' '.join(run['id'] for run in row['runs'])}")
     click.echo(f"  components: {'; '.join(row['components'])}")
-    if row["allowed_incompatible"]:
-        click.echo(f"  incompatible, run all the same: {row['allowed_incompatible']}")
-    if row["changed_sources"]:
-        click.echo(f"  new because the source changed: {', '.join(row['changed_sources'])}")
+    _print_remarks([row])
+    _print_origins(row)
+
+
+def _print_trials(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what the trials of one combination share, and the drawn values of the first of them."""
+    dataset, architecture, loss = _combination(rows[0])
+    trials = "1 trial" if len(rows) == 1 else f"{len(rows)} trials"
+    click.echo(f"\n{dataset}: {architecture} / {loss}, {trials}")
+    reasons = [row["skipped"] for row in rows if row["skipped"]]
+    for reason in dict.fromkeys(reasons):
+        click.echo(f"  n/a in {reasons.count(reason)}: {reason}")
+    planned = [row for row in rows if row["runs"]]
+    if planned:
+        times = [row["seconds_a_run"] for row in planned]
+        time = None if None in times else sum(times) / len(times)
+        steps = list(dict.fromkeys(_steps(row["spending"]) for row in planned))
+        shown = " or ".join(steps) if len(steps) < 4 else f"steps differ, as in {steps[0]}"
+        click.echo(f"  {_runs(planned)}; {shown}; {_time(time)} a run")
+        click.echo(f"  components of {_number(planned[0])}: {'; '.join(planned[0]['components'])}")
+        _print_remarks(planned)
+        _print_origins(planned[0])
+    for row in rows[:SHOWN_TRIALS]:
+        values = ", ".join(f"{key} = {_value(value)}" for key, value in row["trial"]["values"].items())
+        ids = "n/a" if row["skipped"] else " ".join(run["id"] for run in row["runs"])
+        click.echo(f"  {_number(row)}: {values or 'nothing drawn'} ({ids})")
+    if len(rows) > SHOWN_TRIALS:
+        click.echo(f"  ... {len(rows) - SHOWN_TRIALS} more; --json shows all of them")
+
+
+def _number(row: Mapping[str, Any]) -> str:
+    return str(row["loss"]).removeprefix(f"{row['trial']['loss']}.")
+
+
+def _runs(rows: Sequence[Mapping[str, Any]]) -> str:
+    states = [run["status"] for row in rows for run in row["runs"]]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    return f"{len(states)} runs ({counts})"
+
+
+def _print_remarks(rows: Sequence[Mapping[str, Any]]) -> None:
+    for reason in dict.fromkeys(row["allowed_incompatible"] for row in rows if row["allowed_incompatible"]):
+        click.echo(f"  incompatible, run all the same: {reason}")
+    changed = dict.fromkeys(name for row in rows for name in row["changed_sources"])
+    if changed:
+        click.echo(f"  new because the source changed: {', '.join(changed)}")
+
+
+def _print_origins(row: Mapping[str, Any]) -> None:
+    """Print the recipe by origin; what a search drew stands with its trial."""
     by_origin: dict[str, list[str]] = {}
+    drawn = row["trial"]["values"] if row["trial"] else {}
+    fields = {key.removeprefix("recipe.").partition("[")[0] for key in drawn if key.startswith("recipe.")}
     for key, entry in row["recipe"].items():
-        by_origin.setdefault(entry["from"], []).append(f"{key} = {_value(entry['value'])}")
+        if key not in fields:
+            by_origin.setdefault(entry["from"], []).append(f"{key} = {_value(entry['value'])}")
     for origin, values in by_origin.items():
         click.echo(f"  {origin}: {', '.join(values)}")
 

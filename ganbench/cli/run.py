@@ -13,6 +13,8 @@ from ganbench.endings import FINISHED
 if TYPE_CHECKING:
     from ganbench.execution.job import Result
     from ganbench.execution.session import Choices, Session
+    from ganbench.suite.schema import SuiteFile
+    from ganbench.suite.search import Chosen
     from ganbench.suite.source import Flags
 
 FAILED, INTERRUPTED = 1, 130  # exit codes; Ctrl-C as a shell reports it
@@ -80,7 +82,9 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
         threads=given["threads"],
         deterministic=given["deterministic"],
     )
-    plan = expand(request.suite, catalog, choices.data_root, request.overrides)
+    plan = expand(
+        request.suite, catalog, choices.data_root, request.overrides, _chosen(request.suite, given["results"])
+    )
     if given["dry_run"]:
         from ganbench.cli.dry_run import print_plan
 
@@ -91,6 +95,16 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
     results = _perform(session)
     click.echo(render_run_summary(session.store), nl=False)
     ctx.exit(_conclude(session, results))
+
+
+def _chosen(suite: SuiteFile, results: Path) -> Chosen | None:
+    """Return the trials that a suite takes from a finished search, whose folder lies beside its own."""
+    if suite.search is None or suite.search.best is None:
+        return None
+    from ganbench.results.best import best_trials
+
+    best = suite.search.best
+    return best_trials(results / best.results, best.metric, best.top)
 
 
 def _flags(given: dict[str, Any]) -> Flags:

@@ -111,7 +111,7 @@ class _Expansion:
             raise SuiteError("every cell of the suite is excluded")
         if self.suite.search:
             check_labels([option.label for option in self.losses])
-            check_space(self._space(), [(one.labels, one.parts) for one in combinations])
+            check_space(self.suite.search.space, [(one.labels, one.parts) for one in combinations])
         return [cell for combination in combinations for cell in self._trials(combination)]
 
     def _combination(self, data: Data, architecture: Option, loss: Option) -> Combination:
