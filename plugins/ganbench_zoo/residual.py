@@ -60,7 +60,7 @@ def residual_plan(size: int, g_width: int = 256, d_width: int = 128) -> Residual
 
 
 Insertion = Callable[[int, int], Sequence[nn.Module]]
-"""(size, width) of what a block gives to the layers that follow it."""
+"""(size, width) of what a block that changes the size gives, to the layers that follow it."""
 
 
 def residual_generator(
@@ -98,6 +98,6 @@ def residual_discriminator(
         size = size // 2 if halve else size
         hidden = inputs if widen_last and not first else outputs
         layers.append(DiscriminatorBlock(inputs, outputs, halve, first, norm, hidden))
-        layers += after(size, outputs) if after else ()
+        layers += after(size, outputs) if after and halve else ()
         inputs = outputs
     return Judge(nn.Sequential(*layers, nn.ReLU(), pool), glorot(nn.Linear(inputs, 1), 1.0, norm == "spectral"))
