@@ -98,6 +98,12 @@ class Game(Protocol):
     def state(self, component: Any) -> Mapping[str, Tensor]:
         """Return the tensors that the engine keeps for ``component`` (itself, passed as ``self``)."""
 
+    def keep(self, component: Any, name: str, value: Any) -> None:
+        """Keep ``value`` for a later method of ``component`` (passed as ``self``) in this phase: see `kept`."""
+
+    def kept(self, component: Any, name: str) -> Any:
+        """Return what ``component`` kept under ``name`` in this phase. Raises KeyError if it did not."""
+
     def slope(self, logits: Tensor, x: Tensor) -> Tensor:
         """Return d logits / d x as float32 (units, -1), with a graph for double backward."""
 

@@ -75,6 +75,7 @@ class Game:
             and players.networks.batch_coupling == "none"
             and not self._differentiated & {"real", "fake"}
         )
+        self._kept: dict[tuple[int, str], Any] = {}
         self._memo: dict[str, Any] = {}  # not functools.cached_property: that does not trace on Python 3.11
 
     def _once(self, key: str, make: Callable[[], T]) -> T:
@@ -245,6 +246,14 @@ class Game:
             if owner is component:
                 return tensors
         raise ValueError(f"{getattr(component, 'name', component)!r} keeps no state: it defines no state()")
+
+    def keep(self, component: Any, name: str, value: Any) -> None:
+        """Keep ``value`` for a later method of ``component`` in this phase."""
+        self._kept[id(component), name] = value
+
+    def kept(self, component: Any, name: str) -> Any:
+        """Return what ``component`` kept under ``name`` in this phase."""
+        return self._kept[id(component), name]
 
     def slope(self, logits: Tensor, x: Tensor) -> Tensor:
         """Return d logits / d x as float32 (units, -1), with a graph for double backward.

@@ -16,15 +16,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from ganbench import Cell, Game, hookimpl
-
-STEPS: WeakKeyDictionary[Game, Tensor] = WeakKeyDictionary()
-"""The step that a phase's latents took, (units, m size), for the penalty on it."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +70,14 @@ class LatentOptimisation:
         step = self.alpha * slope / (self.beta + slope.square().sum(dim=1, keepdim=True))
         moving = torch.arange(len(step), device=step.device) < math.ceil(self.share * len(step))
         step = step * moving[:, None]
-        STEPS[game] = step
+        game.keep(self, "step", step)
         game.log("step", step.norm(dim=1))
         moved = z + step.view_as(z)
         return moved if self.limit is None else moved.clamp(-self.limit, self.limit)
 
     def penalty(self, game: Game) -> Tensor:
         moved = game.latents
-        value = self.weight * STEPS[game].square().sum(dim=1).mean()
+        value = self.weight * game.kept(self, "step").square().sum(dim=1).mean()
         if game.phase == "discriminator":
             # Fakes carry no graph here. This adds 0, with the gradient that reaches D's weights through the latents.
             (slope,) = torch.autograd.grad(game.objective("discriminator"), moved, retain_graph=True)

@@ -14,15 +14,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from ganbench import Cell, Game, hookimpl
-
-LENGTHS: WeakKeyDictionary[Game, Tensor] = WeakKeyDictionary()
-"""The mean length that a phase measured, from its penalty to its update of the average."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class PathLength:
 
     def penalty(self, game: Game) -> Tensor:
         lengths = path_lengths(game)
-        LENGTHS[game] = lengths.detach().mean()
+        game.keep(self, "length", lengths.detach().mean())
         game.log("path_length", lengths)
         return self.weight * (lengths - self._average(game, game.state(self))).square().mean()
 
@@ -67,7 +63,7 @@ class PathLength:
         return {"a": self._average(game, state)}
 
     def _average(self, game: Game, state: Mapping[str, Tensor]) -> Tensor:
-        return state["a"].lerp(LENGTHS[game], self.decay)
+        return state["a"].lerp(game.kept(self, "length"), self.decay)
 
 
 def path_lengths(game: Game) -> Tensor:
