@@ -32,6 +32,13 @@ def undrawable(name: str, data: DataSpec, sizes: Collection[int]) -> str | None:
     return None
 
 
+def require_drawable(name: str, data: DataSpec, sizes: Collection[int]) -> tuple[int, int]:
+    """Return the channels and the size of what an architecture for ``sizes`` is to draw. Raises ValueError."""
+    if reason := undrawable(name, data, sizes):
+        raise ValueError(reason)
+    return data.shape[0], data.shape[1]
+
+
 def require_positive(component: Any, *fields: str) -> None:
     """Refuse any of these fields of an architecture that is under 1. Raises ValueError."""
     for field in fields:

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from ganbench import Cell, ImageSpec, PointSpec
+from ganbench.testing import check_component
 from ganbench_zoo.architectures.dcgan import Dcgan
 from ganbench_zoo.architectures.mlp import Mlp
 from ganbench_zoo.architectures.sn_resnet import SnResnet
@@ -40,6 +41,16 @@ def play(architecture, data, n=3):
     generator, discriminator = architecture.generator(data), architecture.discriminator(data)
     x = generator(torch.randn(n, architecture.latent(data).size), torch.zeros(n, dtype=torch.int64))
     return x, discriminator(x).logits
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral", "layer", "none"])
+def test_every_variant_of_dcgan_keeps_the_contract(norm):
+    check_component(Dcgan(width=2, latent_size=4, d_norm=norm), data=ImageSpec((1, 16, 16)))
+
+
+@pytest.mark.parametrize("component", [Mlp, Mlp(d_outputs=3), Dcgan])
+def test_mlp_and_dcgan_keep_the_contract(component):
+    check_component(component)
 
 
 def test_sn_resnet_has_the_published_parameter_counts():

@@ -153,7 +153,7 @@ def test_no_critic_of_wgan_gp_couples_its_decisions():
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"width": 0}, "wgan_gp_resnet needs width >= 1, not 0"), ({"d_norm": "batch"}, "d_norm in layer, none")],
+    [({"width": 0}, "wgan_gp_resnet needs width >= 1, not 0"), ({"d_norm": "batch"}, "d_norm in none, layer")],
 )
 def test_a_field_out_of_range_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):

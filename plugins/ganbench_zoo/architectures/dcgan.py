@@ -29,6 +29,7 @@ from ganbench_zoo.blocks import (
     deconvolution,
     deconvolutions,
     require_choice,
+    require_drawable,
     require_positive,
     small,
     undrawable,
@@ -101,9 +102,7 @@ class Dcgan:
 
     def _plan(self, data: DataSpec) -> tuple[int, int, list[int]]:
         """Return the image's channels, the smallest size, and the widths from the largest size to the smallest."""
-        if reason := undrawable(self.name, data, START):
-            raise ValueError(reason)
-        channels, size, _ = data.shape
+        channels, size = require_drawable(self.name, data, START)
         start = START[size]
         return channels, start, [self.width << stage for stage in range((size // start).bit_length() - 1)]
 

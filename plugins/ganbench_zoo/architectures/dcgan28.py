@@ -31,6 +31,7 @@ from ganbench_zoo.blocks import (
     deconvolution,
     deconvolutions,
     require_choice,
+    require_drawable,
     require_positive,
     small,
     undrawable,
@@ -85,12 +86,14 @@ class Dcgan28:
         return Latent(self.latent_size, distribution="uniform")
 
     def generator(self, data: DataSpec) -> nn.Module:
-        channels, width = self._channels(data), self.width
+        channels, _ = require_drawable(self.name, data, SIZES)
+        width = self.width
         hidden = deconvolutions(self.latent_size, (8 * width, 4 * width, 2 * width, width), (2, 4, 7, 14), 5)
         return Unconditional(*hidden, deconvolution(width, channels, 5, (14, 28), bias=True), nn.Tanh())
 
     def discriminator(self, data: DataSpec) -> nn.Module:
-        channels, width = self._channels(data), self.width
+        channels, _ = require_drawable(self.name, data, SIZES)
+        width = self.width
         widths = (channels, width, 2 * width, 4 * width, 8 * width)
         body = nn.Sequential(*convolutions(widths, 5, self.d_norm), nn.Flatten())
         return Judge(body, small(nn.Linear(8 * width * 2 * 2, self.d_outputs), self.d_norm == "spectral"))
@@ -98,11 +101,6 @@ class Dcgan28:
     @classmethod
     def smallest(cls) -> tuple[Dcgan28, DataSpec]:
         return cls(width=2, d_norm="none", latent_size=4), ImageSpec((1, 28, 28), classes=3)
-
-    def _channels(self, data: DataSpec) -> int:
-        if reason := undrawable(self.name, data, SIZES):
-            raise ValueError(reason)
-        return data.shape[0]
 
 
 @hookimpl

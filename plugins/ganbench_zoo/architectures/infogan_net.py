@@ -30,6 +30,7 @@ from ganbench_zoo.blocks import (
     deconvolution,
     norm_layers,
     require_choice,
+    require_drawable,
     require_positive,
     small,
     undrawable,
@@ -101,11 +102,11 @@ class InfoganNet:
         return Latent(self.latent_size, distribution="uniform")
 
     def generator(self, data: DataSpec) -> nn.Module:
-        self._refuse(data)
+        require_drawable(self.name, data, SIZES)
         return Unconditional(*self._decoder(self.latent_size, data, "batch"))
 
     def discriminator(self, data: DataSpec) -> nn.Module:
-        self._refuse(data)
+        require_drawable(self.name, data, SIZES)
         body = self._encoder(data)
         if self.d_kind == "classifier":
             return Judge(nn.Sequential(*body), self._weighted(nn.Linear(16 * self.width, self.d_outputs)))
@@ -115,10 +116,6 @@ class InfoganNet:
     @classmethod
     def smallest(cls) -> tuple[InfoganNet, DataSpec]:
         return cls(width=2, d_norm="none", latent_size=4, code_size=4), ImageSpec((1, 28, 28), classes=3)
-
-    def _refuse(self, data: DataSpec) -> None:
-        if reason := undrawable(self.name, data, SIZES):
-            raise ValueError(reason)
 
     def _encoder(self, data: DataSpec) -> list[nn.Module]:
         """Return D's layers from images to 16 ``width`` activations."""

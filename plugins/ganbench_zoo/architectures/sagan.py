@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbench import Cell, DataSpec, ImageSpec, Latent, hookimpl
-from ganbench_zoo.blocks import JUDGED, SumPool, glorot, require_positive, undrawable
+from ganbench_zoo.blocks import JUDGED, SumPool, glorot, require_drawable, require_positive, undrawable
 from ganbench_zoo.residual import (
     Insertion,
     ResidualPlan,
@@ -98,9 +98,8 @@ class Sagan:
         return cls(g_width=4, d_width=4, latent_size=4, attention=8), ImageSpec((1, 32, 32), classes=3)
 
     def _plan(self, data: DataSpec) -> ResidualPlan:
-        if reason := undrawable(self.name, data, SIZES):
-            raise ValueError(reason)
-        return residual_plan(data.shape[1], self.g_width, self.d_width)
+        _, size = require_drawable(self.name, data, SIZES)
+        return residual_plan(size, self.g_width, self.d_width)
 
     def _attend(self, data: DataSpec) -> Insertion:
         """Return what puts self-attention behind the block whose output has the size for it."""

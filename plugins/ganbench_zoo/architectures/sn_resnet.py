@@ -20,8 +20,14 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ganbench import Cell, DataSpec, ImageSpec, Latent, hookimpl
-from ganbench_zoo.blocks import JUDGED, SumPool, require_positive, undrawable
-from ganbench_zoo.residual import RESIDUAL_SIZES, residual_discriminator, residual_generator, residual_plan
+from ganbench_zoo.blocks import JUDGED, SumPool, require_drawable, require_positive, undrawable
+from ganbench_zoo.residual import (
+    RESIDUAL_SIZES,
+    ResidualPlan,
+    residual_discriminator,
+    residual_generator,
+    residual_plan,
+)
 
 
 @dataclass(frozen=True)
@@ -65,21 +71,18 @@ class SnResnet:
         return Latent(self.latent_size)
 
     def generator(self, data: DataSpec) -> nn.Module:
-        size = self._size(data)
-        return residual_generator(self.latent_size, data.shape[0], residual_plan(size, self.g_width, self.d_width))
+        return residual_generator(self.latent_size, data.shape[0], self._plan(data))
 
     def discriminator(self, data: DataSpec) -> nn.Module:
-        plan = residual_plan(self._size(data), self.g_width, self.d_width)
-        return residual_discriminator(data, plan, SumPool(), widen_last=True)
+        return residual_discriminator(data, self._plan(data), SumPool(), widen_last=True)
 
     @classmethod
     def smallest(cls) -> tuple[SnResnet, DataSpec]:
         return cls(g_width=4, d_width=4, latent_size=4), ImageSpec((1, 32, 32), classes=3)
 
-    def _size(self, data: DataSpec) -> int:
-        if reason := undrawable(self.name, data, RESIDUAL_SIZES):
-            raise ValueError(reason)
-        return data.shape[1]
+    def _plan(self, data: DataSpec) -> ResidualPlan:
+        _, size = require_drawable(self.name, data, RESIDUAL_SIZES)
+        return residual_plan(size, self.g_width, self.d_width)
 
 
 @hookimpl

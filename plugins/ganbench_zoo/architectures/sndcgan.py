@@ -1,7 +1,7 @@
 """SNDCGAN: the standard CNN of spectral normalisation.
 
 Takeru Miyato, Toshiki Kataoka, Masanori Koyama, Yuichi Yoshida, "Spectral Normalization for Generative Adversarial
-Networks", 2018, arXiv:1802.05957, appendix B.4, table 3; the recipe is setting C of table 1, without its decay.
+Networks", 2018, arXiv:1802.05957, appendix B.4, table 3; the recipe is setting C of table 1.
 
 Differs: BatchNorm and ReLU follow the generator's first layer as they do the others, as in Kurach et al.'s code
 (arXiv:1807.04720); weights start from N(0, 0.02^2) as there; D's channels are those of the table, where that code
@@ -27,6 +27,7 @@ from ganbench_zoo.blocks import (
     deconvolutions,
     norm_layers,
     require_choice,
+    require_drawable,
     require_positive,
     small,
     undrawable,
@@ -73,13 +74,13 @@ class Sndcgan:
         return Latent(self.latent_size)
 
     def generator(self, data: DataSpec) -> nn.Module:
-        (channels, size), width = self._shape(data), self.width
+        (channels, size), width = require_drawable(self.name, data, SIZES), self.width
         widths, sizes = (8 * width, 4 * width, 2 * width, width), (size // 8, size // 4, size // 2, size)
         hidden = deconvolutions(self.latent_size, widths, sizes, 4)
         return Unconditional(*hidden, small(nn.Conv2d(width, channels, 3, padding=1)), nn.Tanh())
 
     def discriminator(self, data: DataSpec) -> nn.Module:
-        (channels, size), width = self._shape(data), self.width
+        (channels, size), width = require_drawable(self.name, data, SIZES), self.width
         layers = self._layer(channels, width, 3, "none")
         for stage in range(3):
             layers += self._layer(width << stage, width << stage, 4, self.d_norm)
@@ -90,11 +91,6 @@ class Sndcgan:
     @classmethod
     def smallest(cls) -> tuple[Sndcgan, DataSpec]:
         return cls(width=2, latent_size=4), ImageSpec((1, 32, 32), classes=3)
-
-    def _shape(self, data: DataSpec) -> tuple[int, int]:
-        if reason := undrawable(self.name, data, SIZES):
-            raise ValueError(reason)
-        return data.shape[0], data.shape[1]
 
     def _layer(self, inputs: int, outputs: int, kernel: int, norm: Norm) -> list[nn.Module]:
         """Return a convolution of stride 1 (3x3) or 2 (4x4), normalised by ``norm``, with LeakyReLU."""

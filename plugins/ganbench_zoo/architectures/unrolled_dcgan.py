@@ -27,6 +27,7 @@ from ganbench_zoo.blocks import (
     coupling,
     deconvolutions,
     require_choice,
+    require_drawable,
     require_positive,
     small,
     undrawable,
@@ -86,12 +87,14 @@ class UnrolledDcgan:
         return Latent(self.latent_size)
 
     def generator(self, data: DataSpec) -> nn.Module:
-        channels, width = self._channels(data), self.width
+        channels, _ = require_drawable(self.name, data, SIZES)
+        width = self.width
         hidden = deconvolutions(self.latent_size, (8 * width, 4 * width, 2 * width, width), (4, 7, 14, 28), 3)
         return Unconditional(*hidden, small(nn.Conv2d(width, channels, 3, padding=1)), nn.Tanh())
 
     def discriminator(self, data: DataSpec) -> nn.Module:
-        channels, width = self._channels(data), int(self.width * self.d_share)
+        channels, _ = require_drawable(self.name, data, SIZES)
+        width = int(self.width * self.d_share)
         widths = (channels, width, 2 * width, 4 * width)  # 28x28, 14x14, 7x7, 4x4
         body = nn.Sequential(*convolutions(widths, 3, self.d_norm, leak=0.3, first=True), nn.Flatten())
         return Judge(body, small(nn.Linear(4 * width * 4 * 4, 1), self.d_norm == "spectral"))
@@ -99,11 +102,6 @@ class UnrolledDcgan:
     @classmethod
     def smallest(cls) -> tuple[UnrolledDcgan, DataSpec]:
         return cls(width=4, d_norm="none", latent_size=4), ImageSpec((1, 28, 28), classes=3)
-
-    def _channels(self, data: DataSpec) -> int:
-        if reason := undrawable(self.name, data, SIZES):
-            raise ValueError(reason)
-        return data.shape[0]
 
 
 @hookimpl

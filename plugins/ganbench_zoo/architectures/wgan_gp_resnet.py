@@ -3,10 +3,9 @@
 Ishaan Gulrajani, Faruk Ahmed, Martin Arjovsky, Vincent Dumoulin, Aaron Courville, "Improved Training of Wasserstein
 GANs", 2017, arXiv:1704.00028, the appendix on CIFAR-10, and the authors' code.
 
-Differs: the critic normalises layers by default, as the paper says, where the code by default does not (``d_norm =
-"none"``); the generator's update uses one batch of the run's size, where the authors use twice the critic's; real
-images get no noise against quantisation. The shared blocks compute shortcuts and pooled convolutions in a cheaper order
-(`ganbench_zoo.blocks`).
+Differs: the generator's update uses one batch of the run's size, where the authors use twice the critic's; real images
+get no noise against quantisation; labels are ignored. ``d_norm = "layer"`` is an option of that code, off by default as
+here. The shared blocks compute shortcuts and pooled convolutions in a cheaper order (`ganbench_zoo.blocks`).
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from typing import Any, ClassVar, Literal, get_args
 from torch import nn
 
 from ganbench import Cell, DataSpec, ImageSpec, Latent, hookimpl
-from ganbench_zoo.blocks import JUDGED, MeanPool, require_choice, require_positive, undrawable
+from ganbench_zoo.blocks import JUDGED, MeanPool, require_choice, require_drawable, require_positive, undrawable
 from ganbench_zoo.residual import ResidualPlan, residual_discriminator, residual_generator
 
 SIZES = (32,)
-CriticNorm = Literal["layer", "none"]
+CriticNorm = Literal["none", "layer"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class WganGpResnet:
     offers: ClassVar[frozenset[str]] = JUDGED
 
     width: int = 128
-    d_norm: CriticNorm = "layer"
+    d_norm: CriticNorm = "none"
     latent_size: int = 128
 
     def __post_init__(self) -> None:
@@ -76,8 +75,7 @@ class WganGpResnet:
         return cls(width=4, latent_size=4), ImageSpec((1, 32, 32), classes=3)
 
     def _plan(self, data: DataSpec) -> ResidualPlan:
-        if reason := undrawable(self.name, data, SIZES):
-            raise ValueError(reason)
+        require_drawable(self.name, data, SIZES)
         width = self.width
         return ResidualPlan(4, (width,) * 4, (width,) * 2, (width,) * 2)
 
