@@ -29,11 +29,15 @@ def load_idx(kind: str, dataset: str, root: Path, *, train: bool, size: int) -> 
     folder = root / kind / "raw"
     ensure(dataset, root, lambda: _missing(folder), lambda: cls(root, download=True))
     part = "train" if train else "t10k"
-    _check(dataset, folder / f"{part}-images-idx3-ubyte", (COUNTS[part], 28, 28))
-    _check(dataset, folder / f"{part}-labels-idx1-ubyte", (COUNTS[part],))
+    check_idx(dataset, folder / f"{part}-images-idx3-ubyte", (COUNTS[part], 28, 28))
+    check_idx(dataset, folder / f"{part}-labels-idx1-ubyte", (COUNTS[part],))
     stored = cls(root, train=train, download=False)
-    margin = (size - 28) // 2
-    return F.pad(stored.data[:, None], (margin,) * 4), stored.targets.long()
+    return padded(stored.data, size), stored.targets.long()
+
+
+def padded(pixels: Tensor, size: int) -> Tensor:
+    """Return (N, 28, 28) as (N, 1, size, size), with zeros around."""
+    return F.pad(pixels[:, None], ((size - 28) // 2,) * 4)
 
 
 def _missing(folder: Path) -> str | None:
@@ -45,23 +49,30 @@ def _missing(folder: Path) -> str | None:
     return None
 
 
-def _check(dataset: str, path: Path, shape: tuple[int, ...]) -> None:
-    """Compare header and length of an IDX file of unsigned bytes with ``shape``."""
+def check_idx(dataset: str, path: Path, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+    """Compare header and length of an IDX file of unsigned bytes with ``shape``, None being any number.
+
+    Returns the shape that the header says.
+
+    Raises:
+        ValueError: the file is of another shape, truncated, too long, or no IDX file.
+    """
     length = 4 * (1 + len(shape))
     with path.open("rb") as file:
         head = file.read(length)
     if len(head) < length or head[:4] != bytes([0, 0, 8, len(shape)]):
         raise ValueError(f"{dataset}: {path} is no IDX file of {len(shape)} dimensions; delete it and run again")
     found = struct.unpack(f">{len(shape)}I", head[4:])
-    if found != shape:
+    if any(wanted not in {None, side} for side, wanted in zip(found, shape, strict=True)):
         raise ValueError(f"{dataset}: {path} holds an array of {found}, expected {shape}")
-    expected, size = length + _product(shape), path.stat().st_size
+    expected, size = length + _product(found), path.stat().st_size
     if size != expected:
         what = "is truncated" if size < expected else "is too long"
         raise ValueError(
             f"{dataset}: {path} {what}: its header promises {expected} bytes, it has {size}; "
             "delete it to have it downloaded again"
         )
+    return found
 
 
 def _product(shape: tuple[int, ...]) -> int:

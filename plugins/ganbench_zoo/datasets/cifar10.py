@@ -12,13 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
-
-import torch
+from typing import ClassVar
 
 import ganbench
 from ganbench import Images, ImageSpec
-from ganbench_zoo.download import ensure
+from ganbench_zoo.cifar import load_cifar
 from ganbench_zoo.splits import require
 
 
@@ -41,27 +39,8 @@ class Cifar10:
         Raises:
             ValueError: there is no such split, or the files are missing or broken and cannot be downloaded.
         """
-        import torchvision
-
         require(split, ("train", "test"), self.name)
-        cls = torchvision.datasets.CIFAR10
-        ensure(self.name, root, lambda: _broken(cls, root), lambda: cls(root, download=True))
-        stored = cls(root, train=split == "train", download=False)
-        pixels = torch.from_numpy(stored.data).permute(0, 3, 1, 2).contiguous()  # (N, 3, 32, 32)
-        return Images(pixels, torch.tensor(stored.targets))
-
-
-def _broken(cls: Any, root: Path) -> str | None:
-    """Name the first of CIFAR-10's files that is missing or has another MD5, or None."""
-    from torchvision.datasets.utils import check_integrity
-
-    folder = root / cls.base_folder
-    for name, md5 in [*cls.train_list, *cls.test_list, (cls.meta["filename"], cls.meta["md5"])]:
-        if not (folder / name).is_file():
-            return f"{name} was looked for in {folder} and is not there"
-        if not check_integrity(folder / name, md5):
-            return f"{folder / name} is broken (another MD5 than the original)"
-    return None
+        return load_cifar("CIFAR10", self.name, root, train=split == "train")
 
 
 @ganbench.hookimpl
