@@ -29,6 +29,8 @@ def best_trials(folder: Path, metric: str, top: int = 1) -> Chosen:
     Raises:
         ResultsError: the folder holds no search, or one that is not finished, or no such metric.
     """
+    if not folder.is_dir():
+        raise ResultsError(f"search.best wants the results of a finished search, and there is no folder {folder}")
     store = Store.open(folder)
     search, plan = _search(store), store.plan()
     rows, outcomes = gather(store, plan)

@@ -145,7 +145,7 @@ def test_a_trial_that_diverged_is_never_the_best(run):
 @pytest.mark.parametrize(
     ("more", "before", "sentence"),
     [
-        (BEST, None, "there is no results folder results/wide"),
+        (BEST, None, "search.best wants the results of a finished search, and there is no folder results/wide"),
         (BEST, "", "results/wide holds no search: its suite has no [search]"),
         (BEST.replace('"fd"', '"fid"'), SEARCH, "results/wide has no metric 'fid'; known: fd/pixels, precision/pixels"),
         (BEST + "top = 0\n", SEARCH, "search.best.top: input should be greater than or equal to 1; found 0"),
