@@ -37,8 +37,8 @@ def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_j
     if plan.baselines:
         click.echo(f"reference rows: {', '.join(f'{row.name} on {row.dataset}' for row in plan.baselines)}")
     for rule in plan.suite.exclude:
-        named = "; ".join(f"{axis} {', '.join(labels)}" for axis, labels in rule.where.items())
-        click.echo(f"excluded: {named}{f' ({rule.reason})' if rule.reason else ''}")
+        kept = f", unless {_where(rule.unless)}" if rule.unless else ""
+        click.echo(f"excluded: {_where(rule.where)}{kept}{f' ({rule.reason})' if rule.reason else ''}")
     for _, group in itertools.groupby(rows, key=_combination):
         first, *others = group
         if first["trial"]:
@@ -51,6 +51,10 @@ def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_j
 def _combination(row: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return what the trials of one combination have in common."""
     return row["dataset"], row["architecture"], row["trial"]["loss"] if row["trial"] else row["loss"]
+
+
+def _where(where: Mapping[str, Any]) -> str:
+    return "; ".join(f"{axis} {', '.join(labels)}" for axis, labels in where.items())
 
 
 def _describe(cell: PlannedCell, history: Any, seconds: float | None, catalog: Catalog) -> dict[str, Any]:

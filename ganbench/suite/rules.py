@@ -15,7 +15,9 @@ def matches(where: Mapping[str, Sequence[str]], labels: Mapping[str, str]) -> bo
 
 def is_excluded(suite: SuiteFile, labels: Mapping[str, str]) -> bool:
     """Return whether an ``[[exclude]]`` rule takes the combination of these labels out of the suite."""
-    return any(matches(rule.where, labels) for rule in suite.exclude)
+    return any(
+        matches(rule.where, labels) and not (rule.unless and matches(rule.unless, labels)) for rule in suite.exclude
+    )
 
 
 def check_rules(suite: SuiteFile, axes: Mapping[str, Sequence[str]]) -> None:
@@ -29,6 +31,7 @@ def check_rules(suite: SuiteFile, axes: Mapping[str, Sequence[str]]) -> None:
 
 def _rules(suite: SuiteFile) -> Iterator[tuple[str, Mapping[str, Sequence[str]]]]:
     yield from ((f"[[cell]] number {number}", rule.where) for number, rule in enumerate(suite.cell, start=1))
-    yield from ((f"[[exclude]] number {number}", rule.where) for number, rule in enumerate(suite.exclude, start=1))
+    for number, rule in enumerate(suite.exclude, start=1):
+        yield from ((f"[[exclude]] number {number}", labels) for labels in (rule.where, rule.unless))
     if suite.search:
         yield from ((f"search.space {key}", dimension.where) for key, dimension in suite.search.space.items())

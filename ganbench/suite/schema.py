@@ -99,6 +99,8 @@ class ExcludeRule(Strict):
     """Combinations that are not planned at all: no runs, and no row in any table."""
 
     where: Where
+    unless: Where = {}
+    """Of these, the combinations that stay."""
     reason: str = ""
     """Why, for people; ``--dry-run`` shows it."""
 

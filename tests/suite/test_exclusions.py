@@ -83,3 +83,11 @@ def test_a_rule_that_a_file_may_not_have(rule, sentence):
     with pytest.raises(SuiteError) as error:
         validate({**table, "exclude": [rule]}, "s.toml")
     assert str(error.value).startswith(sentence)
+
+
+def test_unless_keeps_some_of_what_a_rule_matches(plan):
+    rule = {"where": {"architecture": "tiny"}, "unless": {"loss": "hinge"}}
+    assert ("tiny", "logistic") not in cells(plan(**AXES, exclude=[rule]))
+    assert ("tiny", "hinge") in cells(plan(**AXES, exclude=[rule]))
+    with pytest.raises(SuiteError, match=r"\[\[exclude\]\] number 1: no loss is labelled 'hing'"):
+        plan(**AXES, exclude=[{"where": {"architecture": "tiny"}, "unless": {"loss": "hing"}}])
