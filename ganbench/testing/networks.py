@@ -98,7 +98,7 @@ def _check_generator(trial: _Trial) -> None:
     for mode in ("training", "evaluating"):
         where = f"{trial.label}: the generator, {mode},"
         generator.train(mode == "training")
-        with torch.no_grad():
+        with torch.no_grad(), parametrize.cached():  # one power iteration of spectral norm for both
             images, again = trial.generate(generator).images, trial.generate(generator).images
         kind = type(images).__name__
         require(isinstance(images, Tensor), f"{where} gave {kind}; wants a Tensor or a Sample")
