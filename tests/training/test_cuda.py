@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ganbench.training.checkpoint import capture
+from ganbench.training.diagnosis import read_probe
 from ganbench.training.engine import Engine
 from ganbench.training.loop import Training
 
@@ -30,3 +31,15 @@ def test_a_whole_run_ends_and_resumes(make_setup, toys, tmp_path):
     setup = make_setup(toys.Stateful(), regularizers=(toys.SlopePenalty("real"),), augmentations=(toys.Brightness(),))
     assert Training(setup, tmp_path, torch.device("cuda:0")).run().status == "done"
     assert Training(setup, tmp_path, torch.device("cuda:0")).run().status == "done"
+
+
+def test_reading_the_probe_leaves_the_run_and_the_stream_of_the_device_alone(make_setup, toys):
+    device = torch.device("cuda:0")
+    engine = Engine(make_setup(augmentations=(toys.Brightness(),)), device)
+    engine.play_round(0.0)
+    before, stream = capture(engine), torch.cuda.get_rng_state(device)
+    reading = read_probe(engine.players, engine.probe())
+    assert all(value is not None for value in reading.values())
+    assert torch.equal(torch.cuda.get_rng_state(device), stream)
+    after = capture(engine)
+    assert all(torch.equal(after.tensors[name], tensor) for name, tensor in before.tensors.items())
