@@ -3,7 +3,8 @@
 Conversion: 1-bit to grey; palettes and alpha over white; CMYK, YCbCr, Lab and HSV to RGB; RGB to one channel by luma
 (ITU-R 601-2, as Pillow does); grey to three channels by repetition. 16-bit, 32-bit and float images are refused, not
 clipped. EXIF orientation and colour profiles are not applied; of an animation the first frame counts.
-Resizing: the largest centred square, then Pillow's Lanczos filter (antialiased) to ``size``, where the side differs.
+Resizing: the largest centred square, or one of ``crop`` pixels, then Pillow's Lanczos filter (antialiased) to ``size``,
+where the side differs.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ class Header:
 class Decoder:
     """Reads the images of one set: all to ``shape`` (C, H, W), cropped and resized to ``size`` a side unless None.
 
-    Where ``mode`` is given, images of another one are refused, not converted. ``first`` is the image from which shape
-    and mode were taken, for messages.
+    ``crop`` is the side of the centred square that is taken before, the largest if None. Where ``mode`` is given,
+    images of another one are refused, not converted. ``first`` is the image from which shape and mode were taken, for
+    messages.
     """
 
     source: Source
@@ -61,6 +63,7 @@ class Decoder:
     first: str
     size: int | None = None
     mode: Mode | None = None
+    crop: int | None = None
 
     def __call__(self, name: str) -> np.ndarray:
         """Return one image as uint8 (C, H, W).
@@ -80,7 +83,10 @@ class Decoder:
                 picture = _convert(image, self.shape[0])
             except BROKEN as error:
                 raise ValueError(f"{name} in {self.source.path} cannot be decoded: {error}") from error
-        pixels = np.asarray(_resize(picture, self.size), dtype=np.uint8)
+        if self.crop is not None and min(picture.size) < self.crop:
+            sides = f"{picture.width}x{picture.height}"
+            raise ValueError(f"{name} in {self.source.path} is {sides}, too small to crop {self.crop} pixels from it")
+        pixels = np.asarray(_resize(picture, self.size, self.crop), dtype=np.uint8)
         pixels = pixels[None] if self.shape[0] == 1 else pixels.transpose(2, 0, 1)
         if pixels.shape != self.shape:
             raise ValueError(
@@ -169,12 +175,26 @@ def _convert(image: Image.Image, channels: int) -> Image.Image:
     return rgb if channels == 3 else rgb.convert("L")
 
 
-def _resize(image: Image.Image, size: int | None) -> Image.Image:
+def resize_all(images: np.ndarray, size: int) -> np.ndarray:
+    """Return square images uint8 (N, 3, H, H) as (N, 3, size, size); a memory map is read bit by bit."""
+    out = np.empty((len(images), 3, size, size), dtype=np.uint8)
+
+    def fill(index: int) -> None:
+        image = Image.fromarray(np.ascontiguousarray(images[index].transpose(1, 2, 0)))
+        out[index] = np.asarray(_resize(image, size)).transpose(2, 0, 1)
+
+    with threads() as pool:
+        for _ in pool.map(fill, range(len(images)), chunksize=STEP):
+            pass
+    return out
+
+
+def _resize(image: Image.Image, size: int | None, crop: int | None = None) -> Image.Image:
     if size is None:
         return image
-    side = min(image.size)
+    side = crop or min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image if image.width == image.height else image.crop((left, top, left + side, top + side))
+    square = image if image.size == (side, side) else image.crop((left, top, left + side, top + side))
     return square if side == size else square.resize((size, size), Image.Resampling.LANCZOS)
 
 

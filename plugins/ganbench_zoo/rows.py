@@ -54,7 +54,8 @@ class ImageRows:
         """SHA-256 over the pixels of a small set, over the files of a large one."""
         if self.nbytes <= SMALL:
             return content_sha(ImageSpec(self.decoder.shape), len(self), self._chunks())
-        reading = f"{len(self)} files as {self.decoder.shape}, size {self.decoder.size}\n"
+        crop = "" if self.decoder.crop is None else f", crop {self.decoder.crop}"
+        reading = f"{len(self)} files as {self.decoder.shape}, size {self.decoder.size}{crop}\n"
         sha = hashlib.sha256(reading.encode())
         for start in range(0, len(self), CHUNK):
             for digest in self._pool.map(self._digest, self.names[start : start + CHUNK]):

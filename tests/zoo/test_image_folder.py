@@ -14,8 +14,7 @@ from PIL import Image
 
 from ganbench import ImageSpec
 from ganbench.scoring.reference import content_hash
-from ganbench_zoo import decode, members, rows
-from ganbench_zoo.datasets import image_folder
+from ganbench_zoo import decode, members, originals, rows
 from ganbench_zoo.datasets.image_folder import ImageFolder
 
 
@@ -278,7 +277,7 @@ def test_limits(tmp_path, monkeypatch):
     monkeypatch.setattr(decode, "MAX_PIXELS", 63)
     refused("8x8 pixels; at most", tmp_path, path)
     monkeypatch.undo()
-    monkeypatch.setattr(image_folder, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(originals, "available_bytes", lambda: 1000)
     refused("more than half of the", tmp_path, path)
 
 

@@ -25,7 +25,7 @@ from ganbench import Images, ImageSpec
 from ganbench.values import Stream
 from ganbench_zoo.decode import Decoder, look
 from ganbench_zoo.members import Source, open_source, resolve
-from ganbench_zoo.memory import available_bytes
+from ganbench_zoo.originals import check_memory
 from ganbench_zoo.rows import ImageRows, held
 from ganbench_zoo.splits import ranked, require
 
@@ -96,7 +96,7 @@ class ImageFolder:
             ValueError: there is no such split; the set is empty, of mixed sizes, broken, or too large for memory.
         """
         rows, labels = self._rows(root, split)
-        _check_memory(rows)
+        check_memory(str(rows.decoder.source.path), rows.nbytes, "set a smaller size or use fewer images")
         return Images(rows[torch.arange(len(rows))], labels)
 
     def stream(self, root: Path, split: str) -> Stream:
@@ -202,16 +202,6 @@ def _classes(
         if kind not in known:
             raise ValueError(f"{source.path} has no training images of the class of {name}")
     return tuple(sorted(kind for kind in known if kind is not None))
-
-
-def _check_memory(rows: ImageRows) -> None:
-    """Refuse a split that would take more than half of the memory that is available."""
-    available = available_bytes()
-    if available is not None and rows.nbytes > available / 2:
-        raise ValueError(
-            f"{rows.decoder.source.path} needs {rows.nbytes / 2**30:.1f} GiB decoded, more than half of the "
-            f"{available / 2**30:.1f} GiB of memory available; set a smaller size or use fewer images"
-        )
 
 
 @ganbench.hookimpl
