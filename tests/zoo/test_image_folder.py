@@ -302,7 +302,8 @@ def test_megapixels_are_read_from_the_header(tmp_path):
     not Path(os.environ.get("GANBENCH_DATA", "."), "cifar10-jpeg.zip").is_file(),
     reason="GANBENCH_DATA names no folder with cifar10-jpeg.zip",
 )
-def test_a_real_archive_of_60_000_files():
+def test_a_real_archive_of_60_000_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path))
     data, root = ImageFolder(path="cifar10-jpeg.zip"), Path(os.environ["GANBENCH_DATA"])
     assert data.spec(root) == ImageSpec((3, 32, 32), classes=10)
     test = data.load(root, "test")

@@ -5,6 +5,9 @@ of the images (at least one), ranked by the SHA-256 of ``image_folder:<name>``, 
 "train". The next level are the classes, in alphabetical order; deeper folders belong to their class. Images without a
 class folder make a set without labels. One folder around all of it is passed over. The split "all" holds every image.
 
+A split of 64 MiB or more, decoded, is kept as one array below GANBENCH_CACHE (``decoded``) and mapped into memory by
+later runs, so that it is decoded once and may be larger than memory. It is known by the images' content.
+
 Differs: sizes must agree unless ``size`` is set; then each image is cropped to its centred square and resized. How, and
 how modes are converted, stands in `ganbench_zoo.decode`; what is refused, in `ganbench_zoo.members`. A set that is
 named by its path alone (`OpenedFolder`) is taken as it lies, and images of mixed modes are refused.
@@ -24,6 +27,7 @@ import ganbench
 from ganbench import Images, ImageSpec
 from ganbench.values import Stream
 from ganbench_zoo.decode import Decoder, look
+from ganbench_zoo.decoded import kept
 from ganbench_zoo.members import Source, open_source, resolve
 from ganbench_zoo.originals import check_memory
 from ganbench_zoo.rows import ImageRows, held
@@ -52,7 +56,8 @@ class Layout:
 class ImageFolder:
     """Images of your own: a folder or zip at ``path``, with ``channels`` 1 or 3, cropped and resized to ``size``.
 
-    A relative ``path`` is looked for in the working directory, then in the data root.
+    A relative ``path`` is looked for in the working directory, then in the data root. ``cache=False`` keeps no decoded
+    images on disk.
     """
 
     name: ClassVar[str] = "image_folder"
@@ -63,6 +68,7 @@ class ImageFolder:
     path: str = field(metadata={"location": True})
     size: int | None = None
     channels: int = 3
+    cache: bool = field(default=True, metadata={"location": True})
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -83,30 +89,34 @@ class ImageFolder:
             return None
         source = open_source(path)
         header = look(source, source.names[0])
-        return OpenedFolder(path=str(path), channels=1 if header.mode == "grey" else 3)
+        return OpenedFolder(path=str(path), channels=1 if header.mode == "grey" else 3, cache=False)
 
     def spec(self, root: Path) -> ImageSpec:
         """Return (channels, size, size), or the height and width of the first image, and the number of classes."""
         return self._spec(*self._read(root))
 
     def load(self, root: Path, split: str) -> Images:
-        """Return one split: uint8 (N, C, H, W), int64 labels or None; decoded as a whole into memory.
+        """Return one split: uint8 (N, C, H, W), int64 labels or None; decoded as a whole.
 
         Raises:
             ValueError: there is no such split; the set is empty, of mixed sizes, broken, or too large for memory.
         """
         rows, labels = self._rows(root, split)
+        on_disk = kept(rows) if self.cache else None
+        if on_disk is not None:
+            return Images(on_disk.pixels, labels)
         check_memory(str(rows.decoder.source.path), rows.nbytes, "set a smaller size or use fewer images")
         return Images(rows[torch.arange(len(rows))], labels)
 
     def stream(self, root: Path, split: str) -> Stream:
-        """Return one split whose images are decoded as they are asked for; a small one is decoded at once.
+        """Return one split whose images are decoded as they are asked for; a small or a kept one is decoded at once.
 
         Raises:
             ValueError: there is no such split; the set is empty or broken.
         """
         rows, labels = self._rows(root, split)
-        return Stream(held(rows), labels)
+        on_disk = kept(rows) if self.cache else None
+        return Stream(held(rows) if on_disk is None else on_disk, labels)
 
     def fingerprint(self, root: Path) -> str:
         """Return the SHA-256 of the images: over names, sizes and CRC-32 (zip) or content hashes (folder)."""
