@@ -23,7 +23,9 @@ from ganbench import ImageSpec
 from ganbench.files import write_atomically
 from ganbench.folders import cache_folder
 from ganbench.stored import content_sha
-from ganbench_zoo.rows import CHUNK, SMALL, ImageRows
+from ganbench.values import Rows
+from ganbench_zoo.originals import check_memory
+from ganbench_zoo.rows import CHUNK, SMALL, ImageRows, held
 
 WORTH = 2**26
 """Decoded bytes from which a split is kept: fewer are decoded in about the time that it takes to look."""
@@ -52,6 +54,25 @@ class Kept:
 
     def _chunks(self) -> Iterator[Tensor]:
         yield from self.pixels.split(CHUNK)
+
+
+def load_whole(rows: ImageRows, name: str, remedy: str, cache: bool) -> Tensor:
+    """Return all images of ``rows``, uint8 (N, C, H, W): on disk where ``cache`` allows it, else in memory.
+
+    Raises:
+        ValueError: an image cannot be decoded, or ``name`` is too large for memory; the sentence ends on ``remedy``.
+    """
+    on_disk = kept(rows) if cache else None
+    if on_disk is not None:
+        return on_disk.pixels
+    check_memory(name, rows.nbytes, remedy)
+    return rows[torch.arange(len(rows))]
+
+
+def open_rows(rows: ImageRows, cache: bool) -> Rows:
+    """Return ``rows``, decoded on disk where ``cache`` allows it, in memory where they are few, else as they are."""
+    on_disk = kept(rows) if cache else None
+    return held(rows) if on_disk is None else on_disk
 
 
 def kept(rows: ImageRows) -> Kept | None:

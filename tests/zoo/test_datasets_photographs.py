@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganbench import ImageSpec
 from ganbench.testing import check_component
-from ganbench_zoo import originals, rows
+from ganbench_zoo import decoded, originals, rows
 from ganbench_zoo.datasets import lsun, stl10
 from ganbench_zoo.datasets.celeba import CelebA
 from ganbench_zoo.datasets.lsun import Lsun
@@ -335,3 +335,20 @@ def test_offline_says_what_was_looked_for_and_where(data, place, tmp_path, offli
 def test_bad_parameters_and_splits_are_one_sentence(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("write", "data"), [(write_celeba, CelebA), (write_lsun, Lsun)])
+def test_decoded_photographs_are_kept(write, data, tmp_path, monkeypatch):
+    write(monkeypatch, tmp_path)
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
+    expected = data(size=8).load(tmp_path, "train").pixels
+    assert not (tmp_path / "cache").exists()
+    monkeypatch.setattr(decoded, "WORTH", 1)
+    data(size=8, cache=False).load(tmp_path, "train")
+    assert not (tmp_path / "cache").exists()
+    assert torch.equal(data(size=8).load(tmp_path, "train").pixels, expected)
+    monkeypatch.setattr(rows, "decode_all", lambda *args: pytest.fail("decoded again"))
+    assert torch.equal(data(size=8).load(tmp_path, "train").pixels, expected)
+    stream = data(size=8).stream(tmp_path, "train").pixels
+    assert isinstance(stream, decoded.Kept)
+    assert torch.equal(stream[torch.tensor([2, 1])], expected[[2, 1]])

@@ -3,7 +3,8 @@
 arXiv:1411.7766; CelebA, aligned and cropped by its authors to 178x218 pixels, three channels, as torchvision downloads
 it (images in ``<root>/celeba/img_align_celeba`` or in the .zip of that name, and lists beside it, which are compared
 with their MD5; the download needs the package gdown). The split is the authors' own: 162,770 images in "train", 19,867
-in "val" and 19,962 in "test", no person in two of them. Nothing is flipped.
+in "val" and 19,962 in "test", no person in two of them. Nothing is flipped. What is decoded is kept on disk for later
+runs (`ganbench_zoo.decoded`) unless ``cache=False``.
 
 Differs: the centred square of ``crop`` pixels is taken, 178 by default (the full width), and shrunk to ``size`` with
 Pillow's Lanczos filter; ``crop=108`` is that of the DCGAN code (A. Radford, L. Metz, S. Chintala, arXiv:1511.06434) and
@@ -14,7 +15,7 @@ of what follows it. Scores at different crops cannot be compared. Without ``attr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,10 +27,11 @@ from ganbench import Images, ImageSpec
 from ganbench.errors import did_you_mean
 from ganbench.values import Stream
 from ganbench_zoo.decode import Decoder
+from ganbench_zoo.decoded import load_whole, open_rows
 from ganbench_zoo.download import ensure
 from ganbench_zoo.members import open_source
-from ganbench_zoo.originals import check_memory, damage
-from ganbench_zoo.rows import ImageRows, held
+from ganbench_zoo.originals import damage
+from ganbench_zoo.rows import ImageRows
 from ganbench_zoo.splits import require
 
 SPLITS = {"train": "0", "val": "1", "test": "2"}
@@ -49,6 +51,7 @@ class CelebA:
     size: int = 64
     crop: int = WIDTH
     attribute: str | None = None
+    cache: bool = field(default=True, metadata={"location": True})
 
     def __post_init__(self) -> None:
         if not 1 <= self.crop <= WIDTH:
@@ -61,19 +64,21 @@ class CelebA:
         return ImageSpec((3, self.size, self.size), classes=None if self.attribute is None else 2)
 
     def load(self, root: Path, split: str) -> Images:
-        """Return one split: uint8 (N, 3, size, size), int64 labels or None; decoded as a whole into memory.
+        """Return one split: uint8 (N, 3, size, size), int64 labels or None; decoded as a whole.
 
         Raises:
             ValueError: there is no such split or attribute, files are missing or broken, or memory does not suffice.
         """
         rows, labels = self._rows(root, split)
-        check_memory(self.name, rows.nbytes, "set a smaller size")
-        return Images(rows[torch.arange(len(rows))], labels)
+        return Images(load_whole(rows, self.name, "set a smaller size", self.cache), labels)
 
     def stream(self, root: Path, split: str) -> Stream:
-        """Return one split whose images are decoded as they are asked for; a small one at once. Raises as `load`."""
+        """Return one split whose images are decoded as they are asked for; small or kept ones at once.
+
+        Raises as `load`.
+        """
         rows, labels = self._rows(root, split)
-        return Stream(held(rows), labels)
+        return Stream(open_rows(rows, self.cache), labels)
 
     def _rows(self, root: Path, split: str) -> tuple[ImageRows, Tensor | None]:
         import torchvision

@@ -27,10 +27,9 @@ import ganbench
 from ganbench import Images, ImageSpec
 from ganbench.values import Stream
 from ganbench_zoo.decode import Decoder, look
-from ganbench_zoo.decoded import kept
+from ganbench_zoo.decoded import load_whole, open_rows
 from ganbench_zoo.members import Source, open_source, resolve
-from ganbench_zoo.originals import check_memory
-from ganbench_zoo.rows import ImageRows, held
+from ganbench_zoo.rows import ImageRows
 from ganbench_zoo.splits import ranked, require
 
 SPLITS = ("train", "val", "test")
@@ -102,11 +101,8 @@ class ImageFolder:
             ValueError: there is no such split; the set is empty, of mixed sizes, broken, or too large for memory.
         """
         rows, labels = self._rows(root, split)
-        on_disk = kept(rows) if self.cache else None
-        if on_disk is not None:
-            return Images(on_disk.pixels, labels)
-        check_memory(str(rows.decoder.source.path), rows.nbytes, "set a smaller size or use fewer images")
-        return Images(rows[torch.arange(len(rows))], labels)
+        remedy = "set a smaller size or use fewer images"
+        return Images(load_whole(rows, str(rows.decoder.source.path), remedy, self.cache), labels)
 
     def stream(self, root: Path, split: str) -> Stream:
         """Return one split whose images are decoded as they are asked for; a small or a kept one is decoded at once.
@@ -115,8 +111,7 @@ class ImageFolder:
             ValueError: there is no such split; the set is empty or broken.
         """
         rows, labels = self._rows(root, split)
-        on_disk = kept(rows) if self.cache else None
-        return Stream(held(rows) if on_disk is None else on_disk, labels)
+        return Stream(open_rows(rows, self.cache), labels)
 
     def fingerprint(self, root: Path) -> str:
         """Return the SHA-256 of the images: over names, sizes and CRC-32 (zip) or content hashes (folder)."""
