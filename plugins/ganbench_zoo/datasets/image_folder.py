@@ -4,6 +4,7 @@ Layout: if a top-level folder is called train, val or test, all of them must be,
 of the images (at least one), ranked by the SHA-256 of ``image_folder:<name>``, are held out as "test" and the rest is
 "train". The next level are the classes, in alphabetical order; deeper folders belong to their class. Images without a
 class folder make a set without labels. One folder around all of it is passed over. The split "all" holds every image.
+Nothing is flipped.
 
 A split of 64 MiB or more, decoded, is kept as one array below GANBENCH_CACHE (``decoded``) and mapped into memory by
 later runs, so that it is decoded once and may be larger than memory. It is known by the images' content.

@@ -49,18 +49,20 @@ class Stacks:
     width: None = None
 
     @cached_property
-    def _classifier(self) -> ClassifierNetwork:
-        return MnistCnn().load(torch.device("cpu"))
+    def _classifiers(self) -> dict[torch.device, ClassifierNetwork]:
+        return {}
 
     def locate(self, stored: Tensor) -> tuple[Tensor, None]:
-        """Return the mode of each image, uint8 (N, 3, H, W), as int64 (N,); there are no deviations."""
-        blocks = stored.detach().cpu().split(_BLOCK) if len(stored) else ()
-        parts = [self._digits(block) @ torch.tensor(_PLACES) for block in blocks]
+        """Return the mode of each image, uint8 (N, 3, H, W), as int64 (N,) on the CPU; there are no deviations."""
+        blocks = stored.detach().split(_BLOCK) if len(stored) else ()
+        parts = [self._digits(block).cpu() @ torch.tensor(_PLACES) for block in blocks]
         return torch.cat([torch.zeros(0, dtype=torch.int64), *parts]), None
 
     def _digits(self, stored: Tensor) -> Tensor:
         """Return the digit of each channel, int64 (n, 3)."""
-        logits = self._classifier(stored.flatten(0, 1)[:, None]).logits  # (3 n, 10)
+        if stored.device not in self._classifiers:
+            self._classifiers[stored.device] = MnistCnn().load(stored.device)
+        logits = self._classifiers[stored.device](stored.flatten(0, 1)[:, None]).logits  # (3 n, 10)
         return logits.argmax(1).view(-1, 3)
 
 
