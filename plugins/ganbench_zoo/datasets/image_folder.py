@@ -89,7 +89,7 @@ class ImageFolder:
             return None
         source = open_source(path)
         header = look(source, source.names[0])
-        return OpenedFolder(path=str(path), channels=1 if header.mode == "grey" else 3, cache=False)
+        return OpenedFolder(path=str(path), channels=1 if header.mode == "grey" else 3)
 
     def spec(self, root: Path) -> ImageSpec:
         """Return (channels, size, size), or the height and width of the first image, and the number of classes."""
@@ -146,6 +146,8 @@ class ImageFolder:
 @dataclass(frozen=True)
 class OpenedFolder(ImageFolder):
     """Images as they lie at ``path``: all of the first one's mode and size, labels only where each has a class."""
+
+    cache: bool = field(default=False, metadata={"location": True})
 
     def _read(self, root: Path) -> tuple[Source, Layout]:
         source = open_source(resolve(self.path, root))
