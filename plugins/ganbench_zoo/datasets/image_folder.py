@@ -147,7 +147,7 @@ class ImageFolder:
 class OpenedFolder(ImageFolder):
     """Images as they lie at ``path``: all of the first one's mode and size, labels only where each has a class."""
 
-    cache: bool = field(default=False, metadata={"location": True})
+    cache: bool = field(default=False, init=False)
 
     def _read(self, root: Path) -> tuple[Source, Layout]:
         source = open_source(resolve(self.path, root))
