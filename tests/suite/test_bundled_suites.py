@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from ganbench.suite.expand import expand
@@ -78,3 +81,46 @@ def test_the_best_of_either_search_can_be_planned(catalog, suite, tmp_path):
         first = {cell.labels["loss"]: cell.runs[0].id for cell in searched.cells}
         assert all(cell.runs[0].id == first[cell.labels["loss"]] for cell in best.cells)
         assert all(len(cell.runs) == 50 for cell in best.cells)
+
+
+HEAD = """
+name = "examples"
+datasets = ["digits(size=32)"]
+losses = ["minimax", "wasserstein+wgan_gp"]
+budget = { images = 640 }
+"""
+
+
+def test_the_examples_of_the_documentation_are_one_suite_that_can_be_planned(catalog, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "suites.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 3
+    (tmp_path / "examples.toml").write_text(HEAD + "\n".join(blocks), encoding="utf-8")
+    few = Flags(settings=["search.trials=2"])
+    plan = expand(read_request(str(tmp_path / "examples.toml"), few, catalog).suite, catalog, tmp_path)
+    cells = {(cell.labels["architecture"], cell.trial.loss) for cell in plan.cells}
+    small = {"small-d_norm_none", "small-d_norm_spectral"}
+    losses = {"minimax", "wasserstein+wgan_gp", "hinge+r1+lookahead_minimax"}
+    assert cells == {(name, loss) for name in small for loss in losses} | {("sn_resnet_vs_dcgan", "minimax")}
+    assert all(cell.runs for cell in plan.cells)
+
+
+def test_the_documentation_names_every_bundled_suite(catalog):
+    page = (Path(__file__).parents[2] / "docs" / "suites.md").read_text(encoding="utf-8")
+    assert [name for name in catalog.suites if f"`{name}`" not in page.replace("`-", "`lucic2018-")] == []
+
+
+def test_every_loss_and_regularizer_stands_in_the_suite_that_compares_them(catalog, suite, tmp_path):
+    plan = expand(suite("losses-mnist"), catalog, tmp_path)
+    assert {cell.runs[0].config["loss"]["name"] for cell in plan.cells} == names_of(catalog, "loss")
+    plan = expand(suite("regularizers"), catalog, tmp_path)
+    configs = [cell.runs[0].config for cell in plan.cells]
+    for kind, absent in (("regularizer", {"path_length"}), ("constraint", set())):  # no style in an MLP
+        assert {one["name"] for config in configs for one in config[f"{kind}s"]} == names_of(catalog, kind) - absent
+    plan = expand(suite("optimizers"), catalog, tmp_path)
+    assert {cell.runs[0].config["g_optimizer"]["name"] for cell in plan.cells} == names_of(catalog, "optimizer")
+    assert all(cell.skipped is None for cell in plan.cells)
+
+
+def names_of(catalog, kind: str) -> set[str]:
+    return {entry.name for entry in catalog.of_kind(kind) if entry.origin.startswith("ganbench ")}
