@@ -44,8 +44,8 @@ class R3gan:
     Each stage has ``blocks`` residual blocks of ``width`` channels, which widen inside by ``expansion`` and convolve
     there in ``cardinality`` groups; beyond 32 pixels each doubling halves width and cardinality, as in the authors'
     presets for 64 and 256 pixels. With the defaults, 3 channels and 32 pixels, 20,732,160 and 20,683,776 parameters.
-    Smaller networks keep the ratio of width to cardinality, 8 : 1: ``width = 192, cardinality = 24``, or ``width = 64,
-    cardinality = 8, blocks = 1``. ``latent_size`` normal latents; the mean of ``d_outputs`` outputs is the logit.
+    Smaller networks keep the ratio of width to cardinality, 8 to 1: a width of 192 and a cardinality of 24, or 64 and 8
+    with one block a stage. ``latent_size`` normal latents; the mean of ``d_outputs`` outputs is the logit.
     """
 
     name: ClassVar[str] = "r3gan"
