@@ -53,7 +53,7 @@ def test_components_page_holds_only_what_is_bundled(generate, monkeypatch):
     text = generate.components_page()
     assert "| `hinge` |" in text
     assert "`weight = 10.0`" in text
-    assert "`drift`" not in text
+    assert "`sway`" not in text
     for line in text.splitlines():
         if line.startswith("|"):
             assert line.replace("\\|", "").count("|") in (5, 6)

@@ -28,11 +28,11 @@ def test_plugins_lists_components_by_kind_and_no_fault(each):
     result = invoke(plugins.command, "--plugins", each)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    drift = next(number for number, line in enumerate(lines) if line.startswith("  drift"))
-    assert lines[drift - 1] == "regularizers"
-    assert "arXiv:1710.10196" in lines[drift]
-    assert "A small penalty on the logits." in lines[drift]
-    assert f"{each.resolve()}:" in lines[drift + 1]
+    sway = next(number for number, line in enumerate(lines) if line.startswith("  sway"))
+    assert lines[sway - 1] == "regularizers"
+    assert "arXiv:1710.10196" in lines[sway]
+    assert "A small penalty on the logits." in lines[sway]
+    assert f"{each.resolve()}:" in lines[sway + 1]
     assert [line for line in lines if line.startswith("  one_of_each")] != []
     assert lines[-1] == "faults: none"
 
@@ -74,9 +74,9 @@ def test_plugins_says_which_path_is_missing(tmp_path):
 
 
 def test_show_prints_a_component_in_full(each):
-    result = invoke(show.command, "drift", "--plugins", each)
+    result = invoke(show.command, "sway", "--plugins", each)
     assert result.exit_code == 0
-    assert result.stdout.startswith("drift (regularizer)\n")
+    assert result.stdout.startswith("sway (regularizer)\n")
     for text in ("weight: float = 0.001", "weight E[D(x)^2]", f"{each.resolve()}:", "sha256 ", "A small penalty on"):
         assert text in result.stdout
 
@@ -102,12 +102,12 @@ def test_show_asks_for_the_kind_only_where_a_name_is_ambiguous(tmp_path, write_l
 
 
 def test_show_of_what_is_not_there(each, plugins_folder):
-    unknown = invoke(show.command, "drfit", "--plugins", each)
-    assert "unknown component 'drfit'; did you mean 'drift'?" in str(unknown.exception)
+    unknown = invoke(show.command, "sawy", "--plugins", each)
+    assert "unknown component 'sawy'; did you mean 'sway'?" in str(unknown.exception)
     faulty = invoke(show.command, "thawed", "--plugins", plugins_folder / "broken")
     assert "loss 'thawed' cannot be used" in str(faulty.exception)
     assert "not frozen" in str(faulty.exception)
-    wrong_kind = invoke(show.command, "drift", "--kind", "lossy", "--plugins", each)
+    wrong_kind = invoke(show.command, "sway", "--kind", "lossy", "--plugins", each)
     assert wrong_kind.exit_code == 2
 
 

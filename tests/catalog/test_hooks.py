@@ -88,9 +88,9 @@ def test_entries_are_sorted_and_frozen(catalog):
 
 
 def test_descriptions_say_what_a_reader_asks(catalog):
-    drift = describe(catalog.find("regularizer", "drift"))
-    assert [(field.name, field.type, field.default) for field in drift.fields] == [("weight", "float", "0.001")]
-    assert drift.formula == "weight E[D(x)^2]"
+    sway = describe(catalog.find("regularizer", "sway"))
+    assert [(field.name, field.type, field.default) for field in sway.fields] == [("weight", "float", "0.001")]
+    assert sway.formula == "weight E[D(x)^2]"
     assert describe(catalog.find("loss", "difference")).formula == "E[D(G(z))] - E[D(x)] = loss"
     gap = describe(catalog.find("metric", "gap"))
     assert gap.traits == {"direction": "'lower'", "scale": "'linear'", "needs": "{'moments'}", "version": "1"}

@@ -56,7 +56,7 @@ class Difference:
 class Drift:
     """A small penalty on the logits."""
 
-    name: ClassVar[str] = "drift"
+    name: ClassVar[str] = "sway"
     paper: ClassVar[str] = "arXiv:1710.10196"
     formula: ClassVar[str] = "weight E[D(x)^2]"
 
