@@ -23,6 +23,7 @@ from ganbench.catalog import Catalog, Entry, load_catalog
 from ganbench.catalog.description import fields, formula
 from ganbench.catalog.loading import hooks
 from ganbench.components import NAME_PATTERN, RESERVED, TRAITS, each_kind
+from ganbench.testing import check_component
 
 WIDTH = 100
 NOTE = "<!-- Written by docs/generate.py; do not edit. -->"
@@ -68,7 +69,18 @@ def plugins() -> str:
         if kind.any_of:
             parts.append(f"At least one of {', '.join(f'`{method}()`' for method in kind.any_of)} must be defined.")
     parts.append("## What components are given and return")
-    for name in ("Game", "FeatureNetwork", "Lesson", "MetricContext", "Neighbours", "LeftOut", "Synthesis", "Truth"):
+    parts.append("These are in `ganbench.components`.")
+    for name in (
+        "Game",
+        "Combination",
+        "FeatureNetwork",
+        "Lesson",
+        "MetricContext",
+        "Neighbours",
+        "LeftOut",
+        "Synthesis",
+        "Truth",
+    ):
         parts += source.described(name, "###")
     parts += [
         "## Values",
@@ -78,6 +90,12 @@ def plugins() -> str:
     parts += ["## Traits", "What a component may leave out, and what then holds."]
     rows = [(f"`{name}`", f"`{_value(value)}`") for name, value in TRAITS.items()]
     parts.append(_table(("trait", "default"), rows))
+    first, _, rest = (inspect.getdoc(check_component) or "").partition("\n\n")
+    parts += [
+        "## Checking a component",
+        f"`ganbench.testing.check_component{_call(check_component)}`: {_inline(first)}",
+    ]
+    parts.append(_markdown(rest))
     return _joined(parts)
 
 

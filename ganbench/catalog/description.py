@@ -80,12 +80,12 @@ def fields(component: type) -> tuple[Field, ...]:
 
 
 def formula(component: type) -> str:
-    """Return the class variable ``formula``, else the lines of the docstrings that hold an equation, else ""."""
+    """Return the class variable ``formula``, else the indented lines of a docstring that hold an equation, else ""."""
     declared = getattr(component, "formula", "")
     if isinstance(declared, str) and declared:
         return clean(declared).strip()
     for doc in (class_doc(component), module_doc(component).partition("Differs:")[0]):
-        equations = [line.strip() for line in doc.splitlines() if " = " in line]
+        equations = [line.strip() for line in doc.splitlines() if line.startswith("    ") and " = " in line]
         if equations:
             return "\n".join(equations)
     return ""

@@ -13,8 +13,9 @@ from ganbench.endings import FINISHED
 
 if TYPE_CHECKING:
     from ganbench.catalog import Catalog
+    from ganbench.execution.forecast import History
     from ganbench.execution.session import Choices
-    from ganbench.suite.plan import Plan, PlannedCell
+    from ganbench.suite.plan import Plan, PlannedBaseline, PlannedCell
 
 SHOWN_TRIALS = 5
 
@@ -26,16 +27,17 @@ def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_j
     history = History(choices.results)
     seconds = _probed(plan, catalog, choices) if probe else [_remembered(cell, history, choices) for cell in plan.cells]
     rows = [_describe(cell, history, time, catalog) for cell, time in zip(plan.cells, seconds, strict=True)]
+    references = [_describe_baseline(row, history, choices) for row in plan.baselines]
     if as_json:
-        click.echo(json.dumps({"suite": plan.suite.name, "cells": rows}, indent=2))
+        click.echo(json.dumps({"suite": plan.suite.name, "cells": rows, "baselines": references}, indent=2))
         return
     click.echo(f"{plan.suite.name}: results in {choices.results}, on {choices.device}")
     for dataset in plan.datasets:
         metrics, samples = ", ".join(plan.metrics), plan.suite.scoring.samples
         extractor = _component(dataset.extractor)
         click.echo(f"{_component(dataset.component)}: {samples:,} samples scored by {extractor}: {metrics}")
-    if plan.baselines:
-        click.echo(f"reference rows: {', '.join(f'{row.name} on {row.dataset}' for row in plan.baselines)}")
+    if references:
+        click.echo(f"reference rows: {', '.join('{name} on {dataset}'.format(**row) for row in references)}")
     for rule in plan.suite.exclude:
         kept = f", unless {_where(rule.unless)}" if rule.unless else ""
         click.echo(f"excluded: {_where(rule.where)}{kept}{f' ({rule.reason})' if rule.reason else ''}")
@@ -45,7 +47,13 @@ def print_plan(plan: Plan, catalog: Catalog, choices: Choices, probe: bool, as_j
             _print_trials([first, *others])
         else:
             _print_cell(first)
-    _print_total(rows)
+    for row in references:
+        if row["recipe"]:
+            click.echo(f"\n{row['dataset']}: {row['name']}\n  {_runs([row])}; {_time(row['seconds_a_run'])} a run")
+            click.echo(f"  ids: {' '.join(run['id'] for run in row['runs'])}")
+            click.echo(f"  components: {'; '.join(row['components'])}")
+            _print_origins(row)
+    _print_total([*rows, *references])
 
 
 def _combination(row: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -75,6 +83,21 @@ def _describe(cell: PlannedCell, history: Any, seconds: float | None, catalog: C
         "components": _components(first.config),
         "recipe": first.origins,
         "changed_sources": history.changed_sources(first),
+    }
+
+
+def _describe_baseline(row: PlannedBaseline, history: History, choices: Choices) -> dict[str, Any]:
+    """Return what a reference row comes to; the recipe is empty where nothing is trained."""
+    first = row.runs[0]
+    parts = [first.config[key] for key in ("baseline", "g_optimizer") if key in first.config]
+    return {
+        "dataset": row.dataset,
+        "name": row.name,
+        "runs": [{"id": run.id, "seed": run.seed, "status": history.status(run)} for run in row.runs],
+        "seconds_a_run": history.seconds(first, choices.device) if first.trains else 0.0,
+        "components": [_component(part) for part in parts],
+        "recipe": first.origins,
+        "trial": None,
     }
 
 

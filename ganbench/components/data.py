@@ -78,7 +78,8 @@ class Combination:
 class Baseline(Component, Protocol):
     """A reference row outside the product of architectures and losses: one of two methods.
 
-    ``fit(data, images, rng) -> Sampler`` returns a sampler that was fitted to ``images``; it is cheap, and run once.
+    ``fit(data, images, rng) -> Sampler`` returns a sampler that was fitted to ``images``, a function from n to up to n
+    stored samples (uint8 (n, C, H, W) or float32 (n, d)); it is cheap, and run once.
     ``combination(data) -> Combination`` says what to train; it is run with every seed of the suite, on its budget, and
     kept, stopped and scored like any other run. Raises ValueError for data that it cannot draw.
     """

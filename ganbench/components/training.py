@@ -87,7 +87,10 @@ class Game(Protocol):
         """Return the architecture's companion network of this name."""
 
     def weights(self, player: Player) -> tuple[Tensor, ...]:
-        """Return the trained parameters of ``player``, companions included; in this phase, its own have gradients."""
+        """Return the trained parameters of ``player``, companions included; in this phase, its own have gradients.
+
+        A loss may leave some of them out: give `torch.autograd.grad` ``materialize_grads=True``.
+        """
 
     def objective(self, player: Player) -> Tensor:
         """Return what ``player``'s loss is on this phase's samples, with a graph to both players' weights.
@@ -102,7 +105,7 @@ class Game(Protocol):
         """Keep ``value`` for a later method of ``component`` (passed as ``self``) in this phase: see `kept`."""
 
     def kept(self, component: Any, name: str) -> Any:
-        """Return what ``component`` kept under ``name`` in this phase. Raises KeyError if it did not."""
+        """Return what ``component`` kept under ``name`` in this phase. Raises ValueError if it kept nothing so."""
 
     def slope(self, logits: Tensor, x: Tensor) -> Tensor:
         """Return d logits / d x as float32 (units, -1), with a graph for double backward."""

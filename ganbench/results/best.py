@@ -43,7 +43,8 @@ def best_trials(folder: Path, metric: str, top: int = 1) -> Chosen:
             combinations.setdefault((row.dataset, row.architecture, loss), {})[number] = row
     _finished(store, [row for trials in combinations.values() for row in trials.values()], runs, by_dataset)
     trials = {
-        combination: _best(found, runs, by_dataset[combination[0]], top) for combination, found in combinations.items()
+        combination: _best(found, runs, by_dataset.get(combination[0]), top)
+        for combination, found in combinations.items()
     }
     return Chosen(search, trials, store.suite)
 
@@ -101,9 +102,11 @@ def _finished(
 
 
 def _best(
-    trials: Mapping[int, Row], runs: Mapping[Row, Sequence[Outcome]], column: Column, top: int
+    trials: Mapping[int, Row], runs: Mapping[Row, Sequence[Outcome]], column: Column | None, top: int
 ) -> tuple[int, ...] | str:
     """Return the numbers of the best trials, or why there are none."""
+    if column is None:
+        return "no trial of the search was scored on this data set"
     means, lost = dict[int, float](), Counter[str]()
     for number, row in trials.items():
         scores = [score(outcome, column) for outcome in runs.get(row, ())]

@@ -252,7 +252,9 @@ class Game:
         self._kept[id(component), name] = value
 
     def kept(self, component: Any, name: str) -> Any:
-        """Return what ``component`` kept under ``name`` in this phase."""
+        """Return what ``component`` kept under ``name`` in this phase. Raises ValueError if it kept nothing so."""
+        if (id(component), name) not in self._kept:
+            raise ValueError(f"{getattr(component, 'name', component)!r} kept no {name!r} in this phase")
         return self._kept[id(component), name]
 
     def slope(self, logits: Tensor, x: Tensor) -> Tensor:

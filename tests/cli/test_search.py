@@ -229,3 +229,25 @@ def test_the_command_line_may_search_too(run):
     )
     assert result.exit_code == 0, result.output
     assert "t001: recipe.g_lr = 0.1" in result.stdout
+
+
+def test_a_data_set_on_which_every_trial_was_not_applicable_has_no_best(ganbench, tmp_path):
+    suite = """
+name = "NAME"
+datasets = ["digits", "ring"]
+architectures = ["mlp"]
+losses = ["non_saturating+consistency"]
+baselines = []
+seeds = 1
+[budget]
+images = 64
+[scoring]
+metrics = ["fd"]
+samples = 64
+"""
+    space = '[search]\ntrials = 2\n[search.space]\n"recipe.g_lr" = { log_uniform = [1e-4, 1e-2] }\n'
+    for name, more in (("hunt", space), ("best", '[search.best]\nresults = "hunt"\nmetric = "fd"\n')):
+        (tmp_path / f"{name}.toml").write_text(suite.replace("NAME", name) + more)
+        assert ganbench("run", f"{name}.toml", "--workers", 1, "--device", "cpu").exit_code == 0
+    reason = "no trial of the search was scored on this data set"
+    assert [c.skipped for c in Store.open(Path("results") / "best").plan().cells] == [None, reason]

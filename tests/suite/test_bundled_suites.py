@@ -78,9 +78,12 @@ def test_the_best_of_either_search_can_be_planned(catalog, suite, tmp_path):
         chosen = Chosen(suite(name).search, dict.fromkeys(keys, (2,)), name)
         best = expand(suite(PHASES[2]), catalog, tmp_path, chosen=chosen)
         assert [cell.labels for cell in best.cells] == [c.labels for c in searched.cells if c.trial.number == 2]
-        first = {cell.labels["loss"]: cell.runs[0].id for cell in searched.cells}
-        assert all(cell.runs[0].id == first[cell.labels["loss"]] for cell in best.cells)
-        assert all(len(cell.runs) == 50 for cell in best.cells)
+        first = {cell.labels["loss"]: dict(cell.runs[0].config) for cell in searched.cells}
+        for cell in best.cells:
+            assert len(cell.runs) == 50
+            chose = first[cell.labels["loss"]]
+            assert chose["seed"] not in {run.seed for run in cell.runs}  # a seed that chose a trial flatters it
+            assert all(dict(run.config) == chose | {"seed": run.seed} for run in cell.runs)
 
 
 HEAD = """

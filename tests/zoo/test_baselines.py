@@ -117,3 +117,18 @@ def test_a_perfect_decoder_costs_a_finite_bound():
     x = torch.zeros(4, 2)
     bound, _ = bound_of(torch.zeros(2), torch.ones(2), x, lambda z: torch.zeros_like(x))
     assert bound == pytest.approx(math.log(2 * math.pi * math.e * 1e-6), rel=1e-6)
+
+
+def test_codes_are_drawn_with_the_standard_deviation_that_the_encoder_says():
+    mean, variance = torch.tensor([0.5, -1.0]), torch.tensor([0.25, 4.0])
+    drawn = []
+    game = SimpleNamespace(
+        real=torch.zeros(3, 2),
+        real_labels=None,
+        companion=lambda name: lambda x: torch.cat([mean, variance.log()]).expand(len(x), -1),
+        normal=lambda *shape: torch.ones(shape),
+        generate=lambda z, labels: drawn.append(z) or Sample(z),
+        log=lambda name, value: None,
+    )
+    Vae().combination(PointSpec((2,))).loss.generator(game)
+    torch.testing.assert_close(drawn[0], (mean + variance.sqrt()).expand(3, -1))

@@ -404,10 +404,11 @@ def test_consistency_in_latents_follows_from_linear_networks():
 def test_path_length_of_a_linear_generator_follows_from_its_matrix(layers):
     term = PathLength(weight=2.0, decay=0.1)
     torch.manual_seed(3)
-    game = phase(term, "generator", generator=Maker(layers=layers))
+    shape = (3, 2, 2)
+    game = phase(term, "generator", generator=Maker(layers=layers, shape=shape), shape=shape)
     _ = game.sample
     torch.manual_seed(7)
-    y = torch.randn(N, *SHAPE).flatten(1) / 6**0.5
+    y = torch.randn(N, *shape).flatten(1) / 2  # sqrt(H W), whatever the channels
     torch.manual_seed(7)
     value = term.penalty(game)
     a = game.players.networks.generator.a

@@ -7,6 +7,7 @@ It is a method for simultaneous play, the schedule ``("DG",)``. On min_x max_y x
 sqrt((1 - lr gamma)^2 + lr^2) a step. Penalties of other regularizers are no part of v.
 
 Differs: each player takes the gradients of both on the samples of its own phase, so that two batches make one step.
+Beside ``latent_optimisation`` it would need third derivatives, which PyTorch has for no BatchNorm.
 """
 
 from __future__ import annotations
