@@ -39,7 +39,9 @@ class Line:
 class Difference:
     """The difference of the means.
 
-    E[D(G(z))] - E[D(x)] = loss
+    What D minimises, with z = latents:
+
+        E[D(G(z))] - E[D(x)] = loss
     """
 
     name: ClassVar[str] = "difference"
