@@ -274,3 +274,22 @@ def test_two_runs_into_one_folder_at_once_are_refused(run_toy):
         result = run_toy()
     assert result.exit_code == 2
     assert "another ganbench run is writing" in result.stderr
+
+
+def test_a_trained_reference_row_is_planned_run_and_kept_like_a_cell(ganbench):
+    axes = ("--dataset", "digits", "--arch", "mlp(width=8)", "--loss", "hinge", "--baseline", "noise,vae(hidden=8)")
+    small = ("--name", "rows", "--images", 640, "--seeds", 2, "--metric", "fd", "--set", "scoring.samples=100")
+    command = ("run", *axes, *small, "--workers", 1, "--device", "cpu")
+    planned = ganbench(*command, "--dry-run").stdout
+    assert "digits: vae\n  2 runs (2 new)" in planned
+    assert "baseline vae: batch_size = 64" in planned
+    assert "5 runs to do" in planned
+    result = ganbench(*command)
+    assert result.exit_code == 0
+    (row,) = [line for line in result.stdout.splitlines() if line.startswith("| vae ")]
+    assert "2/2" in row
+    rows = json.loads(ganbench(*command, "--dry-run", "--json").stdout)["baselines"]
+    assert [run["status"] for row in rows for run in row["runs"]] == ["done"] * 3
+    trained = next(row for row in rows if row["name"] == "vae")["runs"]
+    assert ganbench("sample", trained[0]["id"], "-n", 4, "-o", "drawn.png").exit_code == 0
+    assert "all 5 runs are done" in ganbench(*command).stderr
