@@ -36,11 +36,6 @@ class Run:
         return int(self.config["seed"])
 
     @property
-    def is_baseline(self) -> bool:
-        """Whether this is a reference row, not a combination of architecture and loss."""
-        return "baseline" in self.config
-
-    @property
     def trains(self) -> bool:
         """Whether anything is trained: some reference rows are only fitted."""
         return "recipe" in self.config

@@ -30,26 +30,6 @@ PINNED = {
 NAMES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 
 
-@pytest.fixture
-def offline(monkeypatch):
-    """Make every download fail as it does without a network."""
-
-    def refuse(*args, **kwargs):
-        raise OSError("no network")
-
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
-
-
-@pytest.fixture
-def no_download(monkeypatch):
-    """Fail a test that tries to download although the files are there."""
-
-    def refuse():
-        pytest.fail("a download was tried")
-
-    monkeypatch.setattr(download, "bounded", refuse)
-
-
 def write_idx(path: Path, shape: tuple[int, ...], length: int | None = None) -> None:
     size = 1
     for side in shape:

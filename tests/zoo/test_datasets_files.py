@@ -12,7 +12,6 @@ import torchvision
 
 from ganbench import ImageSpec
 from ganbench.testing import check_component
-from ganbench_zoo import download
 from ganbench_zoo.datasets.cifar10 import Cifar10
 from ganbench_zoo.datasets.cifar100 import Cifar100
 from ganbench_zoo.datasets.emnist import CLASSES, Emnist
@@ -20,26 +19,6 @@ from ganbench_zoo.datasets.kmnist import Kmnist
 from ganbench_zoo.datasets.svhn import Svhn
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture
-def offline(monkeypatch):
-    """Make every download fail as it does without a network."""
-
-    def refuse(*args, **kwargs):
-        raise OSError("no network")
-
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
-
-
-@pytest.fixture
-def no_download(monkeypatch):
-    """Fail a test that tries to download although the files are there."""
-
-    def refuse():
-        pytest.fail("a download was tried")
-
-    monkeypatch.setattr(download, "bounded", refuse)
 
 
 def noise(*shape):

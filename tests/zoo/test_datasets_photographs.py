@@ -26,13 +26,12 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.fixture
-def offline(monkeypatch):
+def offline(offline, monkeypatch):
     """Make every download fail as it does without a network, with the package gdown or without."""
 
     def refuse(*args, **kwargs):
         raise OSError("no network")
 
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
     monkeypatch.setattr("torchvision.datasets.celeba.download_file_from_google_drive", refuse)
 
 

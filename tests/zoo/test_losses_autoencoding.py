@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ganbench import Cell, Critique, ImageSpec, Latent
+from ganbench import Critique
 from ganbench.suite.assemble import Assembly
 from ganbench.suite.recipe import Budget, Recipe
 from ganbench.testing import check_component
@@ -173,23 +173,8 @@ def test_a_pack_is_compared_with_its_own_samples(loss):
 
 
 @pytest.fixture
-def cell(toys):
-    return Cell(
-        data=ImageSpec((1, 4, 4)),
-        generator=toys.Tiny(),
-        discriminator=toys.Tiny(),
-        latent=Latent(4),
-        batch_coupling="none",
-        companions=(),
-        loss=Ebgan(),
-        regularizers=(),
-        constraints=(),
-        augmentations=(),
-        pac=1,
-        schedule=("D", "G"),
-        batch_size=4,
-        offers=frozenset({"embedding", "reconstruction"}),
-    )
+def cell(plain_cell):
+    return replace(plain_cell, loss=Ebgan(), offers=frozenset({"embedding", "reconstruction"}))
 
 
 @pytest.mark.parametrize("loss", [Began(), Ebgan()])
