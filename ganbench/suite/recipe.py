@@ -76,6 +76,9 @@ class Recipe(BaseModel):
     d_lr: Rate = 2e-4
     g_betas: tuple[Beta, Beta] = (0.5, 0.999)
     d_betas: tuple[Beta, Beta] = (0.5, 0.999)
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    """What networks compute in: float32; float32 with TF32 products (on CUDA); bfloat16 by autocast. Weights, losses,
+    slopes of penalties and the moving average are float32 in any case."""
     g_lr_decay: Decay = "constant"
     """Learning rate over the budget: constant, or falling to zero linearly or along half a cosine."""
     d_lr_decay: Decay = "constant"
