@@ -22,7 +22,8 @@ from ganbench.errors import ResultsError
 from ganbench.files import write_atomically
 from ganbench.seeds import derive
 from ganbench.training.ema import reestimate_normalisation
-from ganbench.training.engine import Counters, Engine
+from ganbench.training.engine import Engine
+from ganbench.training.meter import Counters
 from ganbench.training.stream import LatentStream
 
 STATE_FILE = "state.safetensors"
@@ -45,7 +46,8 @@ class State:
 def capture(engine: Engine) -> State:
     """Copy the state of ``engine``."""
     tensors = {name: tensor.detach().clone() for name, tensor in _live_tensors(engine)}
-    numbers: dict[str, Any] = {"counters": engine.counters.as_json(), "meter": dict(engine.meter.counts)}
+    metered = sorted(engine.meter.totals.items())
+    numbers: dict[str, Any] = {"counters": engine.counters.as_json(), "meter": [list(names) for names, _ in metered]}
     for player, side in engine.sides.items():
         scalars = {}
         for index, entries in side.optimizer.state_dict()["state"].items():
@@ -55,8 +57,8 @@ def capture(engine: Engine) -> State:
                 else:
                     scalars[f"{index}.{key}"] = value
         numbers[f"optimizer.{player}"] = scalars
-    for name, tensor in engine.meter.sums.items():
-        tensors[f"meter.{name}"] = tensor.clone()
+    for place, (_, total) in enumerate(metered):
+        tensors[f"meter.{place}"] = total.clone()
     return State(tensors, numbers)
 
 
@@ -74,20 +76,11 @@ def restore(engine: Engine, state: State) -> None:
     for name, tensor in live.items():
         tensor.copy_(state.tensors[name])
     for player, side in engine.sides.items():
-        side.optimizer.load_state_dict(
-            {
-                "state": _optimizer_state(player, state),
-                "param_groups": copy.deepcopy(side.optimizer.state_dict()["param_groups"]),
-            }
-        )
+        _restore_optimizer(side.optimizer, _optimizer_state(player, state))
     engine.counters = Counters(**state.numbers["counters"])
-    engine.meter.counts = dict(state.numbers["meter"])
-    prefix = "meter."
-    engine.meter.sums = {
-        name.removeprefix(prefix): tensor.clone().to(engine.device)
-        for name, tensor in state.tensors.items()
-        if name.startswith(prefix)
-    }
+    engine.round.fill_(engine.counters.rounds)
+    names = [tuple(one) for one in state.numbers["meter"]]
+    engine.meter.load({one: state.tensors[f"meter.{place}"] for place, one in enumerate(names)}, engine.device)
 
 
 def save_state(folder: Path, state: State) -> None:
@@ -174,6 +167,29 @@ def _live_tensors(engine: Engine) -> Iterator[tuple[str, Tensor]]:
     for player, side in engine.sides.items():
         yield f"updates.{player}", side.updates
     yield "first_bad", engine.first_bad
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, entries: dict[int, dict[str, Any]]) -> None:
+    """Load ``entries``, by the number of the parameter; in place where there are such tensors already.
+
+    What is of a parameter's shape comes to lie in memory as the parameter does: fused kernels count on it.
+    """
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+    known = {place: optimizer.state.get(p, {}) for place, p in enumerate(params)}
+    if all(known[place].keys() == entry.keys() for place, entry in entries.items()):
+        for place, entry in entries.items():
+            for key, value in entry.items():
+                if isinstance(value, Tensor):
+                    known[place][key].copy_(value)
+                else:
+                    known[place][key] = value
+        return
+    for place, entry in entries.items():
+        for key, value in entry.items():
+            if isinstance(value, Tensor) and value.shape == params[place].shape:
+                entry[key] = torch.empty_like(params[place], dtype=value.dtype).copy_(value)
+    groups = copy.deepcopy(optimizer.state_dict()["param_groups"])
+    optimizer.load_state_dict({"state": entries, "param_groups": groups})
 
 
 def _optimizer_state(player: str, state: State) -> dict[int, dict[str, Any]]:

@@ -1,14 +1,15 @@
 """The engine: evaluates the phases of a move, steps the players, and keeps everything that a run's state consists of.
 
 It owns backward, step, precision and devices. It waits for the device nowhere: divergence is noted in a tensor on the
-device (`Engine.first_bad`) that the loop reads every so many rounds.
+device (`Engine.first_bad`) that the loop reads every so many rounds. A move falls into pieces of work that touch only
+tensors of the device; what the host counts stays outside of them, so that a piece can be recorded and played again.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -18,11 +19,17 @@ from torch.nn.utils import parametrize
 from ganbench.components import trait
 from ganbench.seeds import derive, mix
 from ganbench.training.ema import Ema
-from ganbench.training.game import Draws, Game, Players, differentiates_weights, due_regularizers, evaluate_phase
+from ganbench.training.game import Draws, Players, differentiates_weights, due_regularizers
+from ganbench.training.kernels import Kernels
+from ganbench.training.meter import Counters, Meter
+from ganbench.training.phase import Evaluation, States, Task, whole
+from ganbench.training.precision import products, region
+from ganbench.training.runner import Eager, Runner
 from ganbench.training.setup import Setup, build_networks
-from ganbench.training.stream import ImageStream, LatentStream
+from ganbench.training.side import all_modules, build_side, require_gradient
+from ganbench.training.stream import LatentStream
 from ganbench.training.value import PROBE_SIZE, Probe
-from ganbench.values import Images, Networks, Player
+from ganbench.values import Images, Player
 
 MOVES: dict[str, tuple[Player, ...]] = {
     "D": ("discriminator",),
@@ -31,65 +38,21 @@ MOVES: dict[str, tuple[Player, ...]] = {
 }
 
 
-@dataclass
-class Counters:
-    """How far a run has come; every stream is addressed by these."""
-
-    rounds: int = 0
-    images_seen: int = 0
-    discriminator: int = 0
-    generator: int = 0
-    gradient_evaluations: int = 0
-
-    def as_json(self) -> dict[str, int]:
-        """Return the counters by name."""
-        return asdict(self)
-
-
-class Meter:
-    """Running means, kept on the device until they are read."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
-
-    def add(self, name: str, value: Tensor) -> None:
-        """Add one 0-dim value to the mean of ``name``."""
-        value = value.detach().double() if value.device.type != "mps" else value.detach()
-        self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
-        self.counts[name] = self.counts.get(name, 0) + 1
-
-    def read(self) -> dict[str, float | None]:
-        """Return the means since the last reading, null where not finite, and start again."""
-        means = {name: float(total) / self.counts[name] for name, total in sorted(self.sums.items())}
-        self.sums, self.counts = {}, {}
-        return {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
-
-
-@dataclass
-class Side:
-    """One player: its networks, those of their parameters that are to be trained, its optimizer, its streams."""
-
-    params: list[nn.Parameter]
-    modules: list[nn.Module]
-    optimizer: torch.optim.Optimizer
-    evaluations: int
-    lr: float
-    decay: str
-    latents: LatentStream
-    images: ImageStream
-    phase_seed: int
-    updates: Tensor
-
-
 class Engine:
-    """One run in flight: networks, optimizers, states, counters."""
+    """One run in flight: networks, optimizers, states, counters.
 
-    def __init__(self, setup: Setup, device: torch.device) -> None:
-        self.setup, self.device, self.counters, self.meter = setup, device, Counters(), Meter()
+    ``differentiate`` evaluates a phase and leaves its gradient in the parameters; ``runner`` carries out the work.
+    """
+
+    def __init__(self, setup: Setup, device: torch.device, kernels: Kernels | None = None) -> None:
+        self.setup, self.device, self.kernels = setup, device, kernels or Kernels()
+        self.counters, self.meter = Counters(), Meter()
+        self.differentiate: Callable[[Task], Evaluation] = whole
+        self.runner: Runner = Eager(self.kernels.channels_last)
         networks = build_networks(setup)
-        for module in _modules(networks):
-            module.to(device).train()
+        layout = torch.channels_last if self.kernels.channels_last else torch.preserve_format
+        for module in all_modules(networks):
+            module.to(device).to(memory_format=layout).train()
         states = tuple(
             (component, {key: tensor.to(device) for key, tensor in component.state().items()})
             for component in setup.roles
@@ -102,17 +65,20 @@ class Engine:
             setup.parts.regularizers,
             setup.parts.augmentations,
             states,
+            joint=self.kernels.joint,
         )
-        self._train = _on_device(setup.train, device)
-        self.sides = {player: self._side(player) for player in self._moving()}
+        train = _on_device(setup.train, device)
+        self.sides = {player: build_side(setup, networks, player, train, device) for player in self._moving()}
         weights = {player: tuple(side.params) for player, side in self.sides.items()}
         self.players = replace(self.players, weights=weights)
         trained = {p for side in self.sides.values() for p in side.params}
-        _require_gradient((p for m in _modules(networks) for p in m.parameters() if p not in trained), False)
+        require_gradient((p for m in all_modules(networks) for p in m.parameters() if p not in trained), False)
         self.constraints = [(c, self._constraint_state(c)) for c in setup.parts.constraints]
         self.ema = Ema(networks.generator, setup.parts.recipe.ema_halflife_images, setup.parts.recipe.ema_rampup)
         self.progress = torch.zeros((), device=device)
+        self.round = torch.zeros((), dtype=torch.int64, device=device)
         self.first_bad = torch.full((), -1, dtype=torch.int64, device=device)
+        self._region = partial(region, setup.parts.recipe.precision, device)
 
     # Building
 
@@ -121,37 +87,6 @@ class Engine:
         both: tuple[Player, ...] = ("discriminator", "generator")
         scheduled = {player for move in self.setup.parts.recipe.schedule for player in MOVES[move]}
         return [p for p in both if hasattr(self.setup.parts.loss, p) and p in scheduled]
-
-    def _side(self, player: Player) -> Side:
-        setup, recipe, networks = self.setup, self.setup.parts.recipe, self.players.networks
-        own = networks.discriminator if player == "discriminator" else networks.generator
-        companions = [c.module for c in networks.companions.values() if c.player == player]
-        modules = [module for module in (own, *companions) if module is not None]
-        params = [p for module in modules for p in module.parameters() if p.requires_grad]
-        optimizer = setup.parts.d_optimizer if player == "discriminator" else setup.parts.g_optimizer
-        latent_key = asdict(networks.latent)
-        return Side(
-            params=params,
-            modules=modules,
-            optimizer=optimizer.build(params),
-            evaluations=trait(optimizer, "evaluations"),
-            lr=optimizer.lr,
-            decay=recipe.d_lr_decay if player == "discriminator" else recipe.g_lr_decay,
-            latents=LatentStream(
-                networks.latent,
-                setup.train.labels,
-                derive(setup.seed, f"latents/{player}", latent_key, setup.keys["dataset"]),
-                self.device,
-            ),
-            images=ImageStream(
-                self._train,
-                setup.data,
-                recipe.batch_size,
-                derive(setup.seed, f"data order/{player}", setup.keys["dataset"]),
-            ),
-            phase_seed=derive(setup.seed, f"phase/{player}"),
-            updates=torch.zeros((), device=self.device),
-        )
 
     def _constraint_state(self, constraint: Any) -> dict[str, Tensor]:
         state = getattr(constraint, "state", None)
@@ -187,86 +122,118 @@ class Engine:
         self.progress.fill_(progress)
         seen = self.counters.images_seen
         for side in self.sides.values():
-            for group in side.optimizer.param_groups:
-                group["lr"] = side.lr * decay_factor(side.decay, progress)
+            side.set_rate(progress)
         for move in self.setup.parts.recipe.schedule:
-            movers = [player for player in MOVES[move] if player in self.sides]
-            if movers:
-                self._move(movers)
-        self._constrain("round", self.counters.rounds + 1)
-        self._note_bad(side.params for side in self.sides.values())
+            self.play_move(move)
+        due = self._due_constraints("round", self.counters.rounds + 1)
+        self._run(("round", due), lambda: self._end_round(due))
         self.counters.rounds += 1
         self.ema.update(self.counters.images_seen - seen, self.counters.images_seen)
 
-    def _move(self, movers: Sequence[Player]) -> None:
-        """Evaluate every mover at the same point, then step them all; twice where an optimizer extrapolates first."""
-        evaluations = max(self.sides[player].evaluations for player in movers)
+    def play_move(self, move: str) -> None:
+        """Evaluate every mover of ``move`` at the same point, then step all; twice where one extrapolates first."""
+        movers = [player for player in MOVES[move] if player in self.sides]
+        evaluations = max((self.sides[player].evaluations for player in movers), default=0)
         for evaluation in range(evaluations):
             last = evaluation == evaluations - 1
             active = [p for p in movers if last or self.sides[p].evaluations > 1]
-            games = [self._gradient(player) for player in active]
-            for player, game in zip(active, games, strict=True):
-                side = self.sides[player]
-                if not last:
-                    cast(Any, side.optimizer).extrapolate()
-                    continue
-                self._update_states(game)
-                side.optimizer.step()
+            constraints = {p: self._due_constraints(p, getattr(self.counters, p) + 1) for p in movers}
+            for player in active:
+                side, k = self.sides[player], getattr(self.counters, player)
+                due = due_regularizers(self.setup.parts.regularizers, player, k)
+                draws = self.runner.draws(side, k, self.setup.parts.recipe.batch_size)
+                steps = active if player == active[-1] else []
+                work = partial(self._work, player, due, draws, last, steps, constraints)
+                names = (move, evaluation, player, tuple(map(id, due)), tuple(constraints.items()))
+                self.seed(mix(side.phase_seed, k))
+                self._run(names, work)
+                self.counters.gradient_evaluations += 1
         for player in movers:
             self._count(player)
-            self._constrain(player, getattr(self.counters, player))
 
-    def _gradient(self, player: Player) -> Game:
-        """Leave the gradient of the player's phase in its parameters; the other player's weights are frozen.
+    def _run(self, key: tuple[Any, ...], work: Callable[[], None]) -> None:
+        with products(self.setup.parts.recipe.precision):
+            self.runner.run(key, work)
+
+    def _work(
+        self,
+        player: Player,
+        due: tuple[Any, ...],
+        draws: Draws,
+        last: bool,
+        steps: Sequence[Player],
+        constraints: dict[Player, tuple[int, ...]],
+    ) -> None:
+        """Leave the gradient of a phase in the player's parameters, then step (or extrapolate) ``steps``."""
+        self._gradient(player, due, draws, last)
+        for stepping in steps:
+            side = self.sides[stepping]
+            if last:
+                side.optimizer.step()
+            else:
+                cast(Any, side.optimizer).extrapolate()
+        for stepping in steps if last else ():
+            self.sides[stepping].updates.add_(1)
+            self._constrain(constraints[stepping])
+
+    def gradient(self, player: Player) -> None:
+        """Leave the gradient of the player's next phase in its parameters, and step nothing."""
+        side, k = self.sides[player], getattr(self.counters, player)
+        draws = Eager(self.kernels.channels_last).draws(side, k, self.setup.parts.recipe.batch_size)
+        self.seed(mix(side.phase_seed, k))
+        self._gradient(player, due_regularizers(self.setup.parts.regularizers, player, k), draws, last=False)
+
+    def _gradient(self, player: Player, due: tuple[Any, ...], draws: Draws, last: bool) -> None:
+        """Leave the gradient of a phase in the player's parameters; the other player's weights are frozen.
 
         Unless a due regularizer differentiates by both players' weights: then they only get no gradient of their own.
         """
-        side, counters = self.sides[player], self.counters
-        k = getattr(counters, player)
-        due = due_regularizers(self.setup.parts.regularizers, player, k)
-        both = differentiates_weights(due)
+        side, both = self.sides[player], differentiates_weights(due)
         for owner, other in self.sides.items():
-            _require_gradient(other.params, both or owner == player)
-        self.seed(mix(side.phase_seed, k))
-        n = self.setup.parts.recipe.batch_size
-        draws = Draws(lambda: side.images.batch(k), lambda: side.latents.batch(k, n))
-        game = Game(player, self.players, draws, due, (side.updates, self.progress))
+            require_gradient(other.params, both or owner == player)
         side.optimizer.zero_grad(set_to_none=True)
+        clock = side.updates, self.progress
         with parametrize.cached():  # one power iteration of spectral norm a phase, on every path
             for touched in self.sides.values() if both else (side,):
-                _touch_parametrizations(touched.modules)
-            value = evaluate_phase(game)
-            value.backward(inputs=side.params if both else None)  # type: ignore[no-untyped-call]
+                for module, name in touched.parametrized:
+                    getattr(module, name)  # with gradient: a first use under no_grad would be kept without
+            found = self.differentiate(Task(player, self.players, due, draws, clock, self._region, side.params, both))
+        if last:
+            self._renew(found.states)
         norm = torch.nn.utils.get_total_norm([p.grad for p in side.params if p.grad is not None])
-        self._note_bad([value.detach(), norm])
+        self._note_bad(found.value.detach() + norm)
         prefix = player[0]
-        self.meter.add(f"{prefix}_loss", value)
-        self.meter.add(f"{prefix}_gradient_norm", norm)
-        for name, logged in game.logs.items():
-            self.meter.add(f"{prefix}/{name}", logged)
-        counters.gradient_evaluations += 1
-        return game
+        values = {f"{prefix}_loss": found.value, f"{prefix}_gradient_norm": norm}
+        self.meter.add(values | {f"{prefix}/{name}": value for name, value in found.logs.items()})
 
     @torch.no_grad()
-    def _update_states(self, game: Game) -> None:
-        """Let stateful components that took part in the phase renew their tensors."""
-        taking_part = (self.setup.parts.loss, *game.due, *self.setup.parts.augmentations)
-        for component, tensors in self.players.states:
-            if hasattr(component, "update") and any(component is one for one in taking_part):
-                for key, value in component.update(game, tensors).items():
-                    tensors[key].copy_(value)
+    def _renew(self, states: States) -> None:
+        for place, tensors in states:
+            for key, value in tensors.items():
+                self.players.states[place][1][key].copy_(value)
 
     def _count(self, player: Player) -> None:
         setattr(self.counters, player, getattr(self.counters, player) + 1)
-        self.sides[player].updates.add_(1)
         if player == "discriminator" or "discriminator" not in self.sides:
             self.counters.images_seen += self.setup.parts.recipe.batch_size
 
+    def _due_constraints(self, after: str, count: int) -> tuple[int, ...]:
+        """Return the places of the constraints that act after what has now happened ``count`` times."""
+        return tuple(
+            place
+            for place, (constraint, _) in enumerate(self.constraints)
+            if constraint.after == after and count % trait(constraint, "every") == 0
+        )
+
     @torch.no_grad()
-    def _constrain(self, after: str, count: int) -> None:
-        for constraint, state in self.constraints:
-            if constraint.after == after and count % trait(constraint, "every") == 0:
-                constraint(self._constrained(constraint), state)
+    def _constrain(self, places: Iterable[int]) -> None:
+        for constraint, state in (self.constraints[place] for place in places):
+            constraint(self._constrained(constraint), state)
+
+    def _end_round(self, constraints: tuple[int, ...]) -> None:
+        self._constrain(constraints)
+        self._note_bad(torch.nn.utils.get_total_norm([p for side in self.sides.values() for p in side.params]))
+        self.round.add_(1)
 
     def seed(self, seed: int) -> None:
         """Set torch's global streams, from which networks and components draw: done anew before every phase."""
@@ -277,41 +244,11 @@ class Engine:
             torch.mps.manual_seed(seed)
 
     @torch.no_grad()
-    def _note_bad(self, tensors: Iterable[Tensor | Sequence[Tensor]]) -> None:
-        """Note the current round in `first_bad` if any of these is not finite and nothing was noted before."""
-        norms = [t if isinstance(t, Tensor) else torch.nn.utils.get_total_norm(t) for t in tensors]
-        finite = torch.stack([norm.float() for norm in norms]).isfinite().all()
-        self.first_bad.copy_(torch.where(finite | (self.first_bad >= 0), self.first_bad, self.counters.rounds))
-
-
-def decay_factor(decay: str, progress: float) -> float:
-    """Return the factor on the learning rate after the share ``progress`` of the budget."""
-    if decay == "linear":
-        return 1 - progress
-    if decay == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * progress))
-    return 1.0
-
-
-def _modules(networks: Networks) -> list[nn.Module]:
-    """Return all networks that there are."""
-    companions = (companion.module for companion in networks.companions.values())
-    return [m for m in (networks.generator, networks.discriminator, *companions) if m is not None]
+    def _note_bad(self, value: Tensor) -> None:
+        """Note the current round in `first_bad` if ``value`` is not finite and nothing was noted before."""
+        keep = value.detach().isfinite() | (self.first_bad >= 0)
+        self.first_bad.copy_(torch.where(keep, self.first_bad, self.round))
 
 
 def _on_device(images: Images, device: torch.device) -> Images:
     return Images(images.pixels.to(device), None if images.labels is None else images.labels.to(device))
-
-
-def _require_gradient(params: Iterable[nn.Parameter], required: bool) -> None:
-    for p in params:
-        p.requires_grad_(required)
-
-
-def _touch_parametrizations(modules: Iterable[nn.Module]) -> None:
-    """Compute each parametrized weight once with gradient, so that no first use under no_grad caches it without."""
-    for top in modules:
-        for module in top.modules():
-            if parametrize.is_parametrized(module):
-                for name in cast(nn.ModuleDict, module.parametrizations):
-                    getattr(module, name)

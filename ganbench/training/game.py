@@ -204,12 +204,13 @@ class Game:
         if critique.logits.shape != (units,):
             found = tuple(critique.logits.shape)
             raise ValueError(f"the discriminator gave logits of shape {found}; wants one a decision, ({units},)")
-        return critique
+        return _widened(critique)
 
     def generate(self, z: Tensor, labels: Tensor | None = None) -> Sample:
         """Run the generator on ``z`` (N, latent.size)."""
         out = self.players.networks.generator(z, labels)
-        return out if isinstance(out, Sample) else Sample(out)
+        sample = out if isinstance(out, Sample) else Sample(out)
+        return Sample(_wide(sample.images), None if sample.style is None else _wide(sample.style))
 
     def augment(self, x: Tensor) -> Tensor:
         """Apply the run's augmentations to ``x``, in the order in which the suite names them."""
@@ -315,15 +316,30 @@ def due_regularizers(regularizers: Sequence[Any], phase: Player, updates: int) -
     )
 
 
+def _wide(tensor: Tensor) -> Tensor:
+    """Return half-precision numbers as float32: components compute in no less."""
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+
+
+def _widened(critique: Critique) -> Critique:
+    return map_critique(_wide, critique)
+
+
 def _rows(critique: Critique, rows: slice) -> Critique:
-    def cut(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor[rows]
+    return map_critique(lambda tensor: tensor[rows], critique)
+
+
+def map_critique(change: Callable[[Tensor], Tensor], critique: Critique) -> Critique:
+    """Return ``critique`` with ``change`` applied to every tensor of it."""
+
+    def one(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else change(tensor)
 
     return Critique(
-        critique.logits[rows],
-        tuple(tensor[rows] for tensor in critique.features),
-        cut(critique.class_logits),
-        tuple(tensor[rows] for tensor in critique.codes),
-        cut(critique.embedding),
-        cut(critique.reconstruction),
+        change(critique.logits),
+        tuple(change(tensor) for tensor in critique.features),
+        one(critique.class_logits),
+        tuple(change(tensor) for tensor in critique.codes),
+        one(critique.embedding),
+        one(critique.reconstruction),
     )

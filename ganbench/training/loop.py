@@ -219,7 +219,7 @@ class Training:
 
     def _end(self, status: str, reason: str | None, step: int | None = None) -> Outcome:
         engine = self.engine
-        if status == "done" and engine.meter.counts:
+        if status == "done" and not engine.meter.is_empty():
             self._log()
         self._save(capture(engine))
         if status in FINISHED:

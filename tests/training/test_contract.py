@@ -191,7 +191,7 @@ def test_a_regularizer_due_every_third_update_counts_threefold(make_setup, toys)
     one, three = (Engine(make_setup(regularizers=(r,)), CPU) for r in (toys.SlopePenalty("real"), lazy))
     plain = Engine(make_setup(), CPU)
     for engine in (one, three, plain):
-        engine._gradient("discriminator")
+        engine.gradient("discriminator")
     grads = [torch.cat([p.grad.flatten() for p in e.sides["discriminator"].params if p.grad is not None])
              for e in (one, three, plain)]  # fmt: skip
     size = min(map(len, grads))
@@ -265,13 +265,13 @@ def test_spectral_weights_cached_under_no_grad_do_not_lose_their_gradient(make_s
             return super().discriminator(game)
 
     engine = Engine(make_setup(Peeking(), architecture=toys.Tiny(spectral=True)), CPU)
-    engine._gradient("discriminator")
+    engine.gradient("discriminator")
     assert engine.players.networks.discriminator.body[1].parametrizations.weight.original.grad.abs().sum() > 0
 
 
 def test_a_phase_leaves_no_gradient_in_the_other_player(make_setup):
     engine = Engine(make_setup(), CPU)
-    engine._gradient("generator")
+    engine.gradient("generator")
     assert all(p.grad is None for p in engine.sides["discriminator"].params)
     assert all(p.grad is not None for p in engine.players.networks.generator.parameters())
 
@@ -307,7 +307,7 @@ def test_labels_reach_both_networks(make_setup, toys):
             module.register_forward_pre_hook(lambda _, args: seen.__setitem__("d", args[1]))
             return module
 
-    Engine(make_setup(architecture=Noting()), CPU)._gradient("discriminator")
+    Engine(make_setup(architecture=Noting()), CPU).gradient("discriminator")
     assert seen["g"].shape == (16,)
     assert seen["d"].shape == (32,)
     assert set(seen["d"].tolist()) == {0, 1}

@@ -21,8 +21,9 @@ from ganbench.training.checkpoint import (
     restore,
     save_state,
 )
-from ganbench.training.engine import Engine, decay_factor
+from ganbench.training.engine import Engine
 from ganbench.training.loop import Controls, Training
+from ganbench.training.side import decay_factor
 
 CPU = torch.device("cpu")
 FILES = (STATE_FILE, "generator.safetensors", "curves.jsonl")
