@@ -30,6 +30,7 @@ from ganbench.training.checkpoint import (
 )
 from ganbench.training.diagnosis import read_probe
 from ganbench.training.engine import Engine
+from ganbench.training.kernels import Kernels
 from ganbench.training.setup import Setup
 from ganbench.training.states import PATIENCE, events, lasting, onsets
 
@@ -94,9 +95,16 @@ class Journal:
 class Training:
     """One run of one setup in one folder, from scratch or from its saved state."""
 
-    def __init__(self, setup: Setup, folder: Path, device: torch.device, controls: Controls | None = None) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        folder: Path,
+        device: torch.device,
+        controls: Controls | None = None,
+        kernels: Kernels | None = None,
+    ) -> None:
         self.setup, self.folder, self.controls = setup, folder, controls or Controls()
-        self.engine = Engine(setup, device)
+        self.engine = Engine(setup, device, kernels)
         self.probe = self.engine.probe()
         self.journal = Journal(folder)
         self.seconds_before = 0.0
