@@ -36,6 +36,41 @@ kind_option: Callable[[F], F] = click.option(
 )
 
 
+_KERNELS: tuple[Callable[[F], F], ...] = (
+    click.option("--channels-last/--no-channels-last", default=None, help="Channels side by side in memory, or apart."),
+    click.option("--joint/--no-joint", default=None, help="Judge real and fake in one pass where that is exact."),
+    click.option("--compile/--no-compile", default=None, help="Send phases through torch.compile."),
+    click.option("--graphs/--no-graphs", default=None, help="On CUDA: record moves once, replay them as graphs."),
+)
+_FRUGAL: tuple[Callable[[F], F], ...] = (
+    click.option("--checkpoint/--no-checkpoint", default=None, help="Compute activations twice instead of keeping."),
+    click.option(
+        "--parts",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Cut each batch into N parts, one after another; same result.",
+    ),
+)
+
+
+def kernel_options(frugal: bool) -> Callable[[F], F]:
+    """Return a decorator that adds the options of how to compute; with ``frugal`` those that save memory too."""
+
+    def add(command: F) -> F:
+        for option in reversed((*_KERNELS, *(_FRUGAL if frugal else ()))):
+            command = option(command)
+        return command
+
+    return add
+
+
+def kernels_asked(given: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """Take the values of `kernel_options` out of ``given``; return by name those that were given."""
+    names = ("channels_last", "joint", "compile", "graphs", "checkpoint", "parts")
+    values = {name: given.pop(name) for name in names if name in given}
+    return tuple((name, value) for name, value in values.items() if value is not None)
+
+
 def catalog_from(paths: Sequence[Path]) -> Catalog:
     """Load the installed plugins, those at ``paths`` and those that GANBENCH_PLUGINS names.
 

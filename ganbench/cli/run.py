@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganbench.cli.options import catalog_from, json_option, mention_faults, plugins_option
+from ganbench.cli.options import (
+    catalog_from,
+    json_option,
+    kernel_options,
+    kernels_asked,
+    mention_faults,
+    plugins_option,
+)
 from ganbench.endings import FINISHED
 
 if TYPE_CHECKING:
@@ -43,9 +50,10 @@ FAILED, INTERRUPTED = 1, 130  # exit codes; Ctrl-C as a shell reports it
 )  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path), help="Where datasets are; or set GANBENCH_DATA.")
 @click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--workers", type=click.IntRange(1), help="Processes on the CPU; by default one a core.")
+@click.option("--workers", type=click.IntRange(1), help="Processes; by default one a core on the CPU, one on a GPU.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of each process; by default one on the CPU.")
 @click.option("--deterministic", is_flag=True, help="On CUDA: the same bytes each time, a little slower.")
+@kernel_options(frugal=True)
 @click.option("--dry-run", is_flag=True, help="Print what would run, with origins and costs, and stop.")
 @click.option("--probe", is_flag=True, help="With --dry-run: time five rounds of each cell.")
 @json_option
@@ -81,6 +89,7 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
         workers=given["workers"],
         threads=given["threads"],
         deterministic=given["deterministic"],
+        kernels=kernels_asked(given),
     )
     plan = expand(
         request.suite, catalog, choices.data_root, request.overrides, _chosen(request.suite, given["results"])

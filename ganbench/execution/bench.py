@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ganbench.errors import GanbenchError
 from ganbench.execution.environment import PeakMemory, configure, describe_environment
 from ganbench.execution.job import Job, Progress, Result
 from ganbench.execution.requirements import Splits, find_metric, load_splits, usable_extractor
+from ganbench.execution.tuning import candidates, remember, remembered, tune, tuning_key
 from ganbench.results.record import Record
 from ganbench.results.store import RunFolder, Store
 from ganbench.scoring.evaluate import Evaluator
@@ -34,6 +36,7 @@ from ganbench.seeds import derive
 from ganbench.suite.assemble import architecture_of, assemble, component
 from ganbench.suite.plan import Run
 from ganbench.training.checkpoint import GENERATOR_FILE, load_generator, read_details, snapshot_file
+from ganbench.training.kernels import Kernels
 from ganbench.training.loop import Controls, Training
 from ganbench.training.loop import Progress as TrainingProgress
 from ganbench.training.setup import Setup
@@ -121,8 +124,9 @@ class Bench:
         if status.get("status") not in FINISHED:
             described = {"config": run.config, "origins": run.origins, "labels": run.labels, "seed": run.seed}
             folder.write_json("config.json", described)
-            folder.write_json("environment.json", describe_environment(self.device, self.job.deterministic))
-            status = self._train(run, folder, stop, tell) if run.trains else {"status": "done", "reason": None}
+            kernels = self.kernels(run) if run.trains else None
+            self._write_environment(folder, kernels.as_json() if kernels else None)
+            status = self._train(run, folder, kernels, (stop, tell)) if kernels else {"status": "done", "reason": None}
             folder.write_json("run.json", {**status, "ended": datetime.now(UTC).isoformat(timespec="seconds")})
         if status["status"] == "done":
             self.score(run)
@@ -131,9 +135,18 @@ class Bench:
         (folder.path / "error.txt").unlink(missing_ok=True)
         return Result(run.id, run.title, status["status"], status.get("reason"))
 
+    def _write_environment(self, folder: RunFolder, kernels: Mapping[str, Any] | None) -> None:
+        environment = describe_environment(self.device, self.job.deterministic)
+        folder.write_json("environment.json", environment | ({"kernels": kernels} if kernels else {}))
+
     def _train(
-        self, run: Run, folder: RunFolder, stop: Callable[[], bool], tell: Callable[[Progress], None]
+        self,
+        run: Run,
+        folder: RunFolder,
+        kernels: Kernels,
+        onlookers: tuple[Callable[[], bool], Callable[[Progress], None]],
     ) -> dict[str, Any]:
+        stop, tell = onlookers
         device = str(self.device)
         folder.write_json(
             "run.json", {**(folder.status() or {}), "status": "running", "reason": None, "device": device}
@@ -143,8 +156,9 @@ class Bench:
         def report(p: TrainingProgress) -> None:
             tell(Progress(run.id, run.title, p.share, p.images_per_second, p.values))
 
-        training = Training(self.setup(run), folder.path, self.device, Controls(stop, report))
+        training = Training(self.setup(run), folder.path, self.device, Controls(stop, report), kernels)
         outcome = training.run()
+        self._write_environment(folder, training.engine.used())
         return {
             "status": outcome.status,
             "reason": outcome.reason,
@@ -162,6 +176,23 @@ class Bench:
         names = {"dataset": _key(run.config["dataset"]), **{key: _key(one) for key, one in described.items()}}
         at, stop_on = self.job.scoring.at, tuple(run.config.get("stop_on", ()))
         return Setup(parts, splits.spec, splits.train, splits.test, run.seed, names, at, stop_on)
+
+    def tuning_key(self, run: Run) -> dict[str, Any]:
+        """Return what the fastest kernels of ``run`` may depend on, here."""
+        return tuning_key(run, self.splits(run.labels["dataset"]).spec.shape, self.device, self.job.threads)
+
+    def kernels(self, run: Run) -> Kernels:
+        """Return the kernels for ``run``: what was asked for, else what was measured to be fastest, else the default.
+
+        On CUDA, where recording alone decides between much and little, nothing measured means that it is measured now.
+        """
+        forced, key = dict(self.job.kernels), self.tuning_key(run)
+        found = remembered(key)
+        if found is None and self.device.type == "cuda" and not self.job.deterministic and not forced:
+            tuned = tune(self.setup(run), self.device, candidates(self.device, compile=False))
+            remember(key, tuned)
+            found = tuned.kernels
+        return replace(found or Kernels(), **forced)
 
     # Scores and sheets
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ganbench.suite.plan import PlannedDataset
 from ganbench.suite.schema import Scoring
@@ -23,6 +24,8 @@ class Job:
     datasets: tuple[PlannedDataset, ...]
     metrics: tuple[str, ...]
     scoring: Scoring
+    kernels: tuple[tuple[str, Any], ...] = ()
+    """Choices of `ganbench.training.kernels.Kernels` that were asked for, by name."""
 
     def dataset(self, label: str) -> PlannedDataset:
         """Return the dataset of this label."""

@@ -23,7 +23,10 @@ from ganbench.suite.source import Request
 
 @dataclass(frozen=True)
 class Choices:
-    """Where and how a session computes; ``workers`` and ``threads`` None take what suits the device."""
+    """Where and how a session computes; ``workers`` and ``threads`` None take what suits the device.
+
+    ``kernels`` are choices of `ganbench.training.kernels.Kernels` that were asked for, by name.
+    """
 
     results: Path
     plugins: tuple[Path, ...]
@@ -32,6 +35,7 @@ class Choices:
     workers: int | None = None
     threads: int | None = None
     deterministic: bool = False
+    kernels: tuple[tuple[str, Any], ...] = ()
 
     def job(self, plan: Plan) -> Job:
         """Return the job of performing ``plan`` so; one thread on the CPU unless told otherwise."""
@@ -45,6 +49,7 @@ class Choices:
             datasets=plan.datasets,
             metrics=plan.metrics,
             scoring=plan.suite.scoring,
+            kernels=self.kernels,
         )
 
 
@@ -83,11 +88,13 @@ class Session:
 
     @property
     def workers(self) -> int:
-        """How many processes the session would use: one a core on the CPU, this one alone elsewhere."""
-        if self.choices.device.type != "cpu":
-            return 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, min(self.choices.workers or cores // self.job.threads, len(self.pending)))
+        """How many processes the session would use: one a core on the CPU, elsewhere one unless more are asked for."""
+        if self.choices.device.type == "cpu":
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            usual = cores // self.job.threads
+        else:
+            usual = 1
+        return max(1, min(self.choices.workers or usual, len(self.pending)))
 
     def run(self, tell: Callable[[Progress], None]) -> Iterator[Result]:
         """Perform what is pending and yield what became of each run."""

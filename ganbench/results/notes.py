@@ -12,7 +12,7 @@ from ganbench.results.summary import Column, Summary, detectable, score
 from ganbench.results.text import either, significant
 
 FEW_SEEDS = 5
-_ENVIRONMENT = ("device", "torch", "ganbench")
+_ENVIRONMENT = ("device", "torch", "ganbench", "kernels")
 _LISTED = 5
 UNSCORED = "'ganbench run', or 'ganbench rescore' as before, scores it without training"
 
@@ -195,12 +195,19 @@ def _smaller(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str
 def _environments(outcomes: Sequence[Outcome]) -> list[str]:
     mixed = []
     for key in _ENVIRONMENT:
-        seen = Counter(str(outcome.environment[key]) for outcome in outcomes if outcome.environment.get(key))
+        seen = Counter(_said(outcome.environment[key]) for outcome in outcomes if outcome.environment.get(key))
         if len(seen) > 1:
             mixed.append(f"{key} " + ", ".join(f"{value} ({number} runs)" for value, number in sorted(seen.items())))
     return [f"mixed environments, so speeds and last digits may differ for that reason: {'; '.join(mixed)}"] * bool(
         mixed
     )
+
+
+def _said(value: Any) -> str:
+    """Return a value of an environment in a few words; of kernels those that were taken."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return " + ".join(name if taken is True else f"{name} {taken}" for name, taken in value.items() if taken) or "plain"
 
 
 def _two_protocols(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str]:

@@ -80,6 +80,16 @@ class Engine:
         self.first_bad = torch.full((), -1, dtype=torch.int64, device=device)
         self._region = partial(region, setup.parts.recipe.precision, device)
 
+    @property
+    def fallbacks(self) -> dict[str, str]:
+        """Which chosen kernels could not be used, by what fell back, and why."""
+        parts = (self.differentiate, self.runner)
+        return {what: why for part in parts for what, why in getattr(part, "fallbacks", {}).items()}
+
+    def used(self) -> dict[str, Any]:
+        """Return the kernels and what fell back, as JSON, for the run's environment."""
+        return self.kernels.as_json() | ({"fallbacks": self.fallbacks} if self.fallbacks else {})
+
     # Building
 
     def _moving(self) -> list[Player]:

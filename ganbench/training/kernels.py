@@ -32,6 +32,12 @@ class Kernels:
         """Return the choices by name."""
         return asdict(self)
 
+    @property
+    def text(self) -> str:
+        """The choices in a few words, as in ``channels_last, joint``; ``plain`` where none is taken."""
+        taken = [name for name, value in asdict(self).items() if value is True]
+        return ", ".join([*taken, *([f"{self.parts} parts"] if self.parts > 1 else [])]) or "plain"
+
     @classmethod
     def of(cls, choices: Mapping[str, Any]) -> Kernels:
         """Return what `as_json` returned; choices that it does not name are the defaults."""

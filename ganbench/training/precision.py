@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -20,11 +20,16 @@ def region(precision: Precision, device: torch.device) -> AbstractContextManager
 
 @contextmanager
 def products(precision: Precision) -> Iterator[None]:
-    """Let float32 products on CUDA use TF32 where ``precision`` is "tf32", and never otherwise, then as before."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
+    """Let products of float32 on CUDA use TF32 where ``precision`` is "tf32", and never otherwise, then as before.
+
+    PyTorch lets convolutions use it unless it is told not to.
+    """
+    settings: list[Any] = [torch.backends.cudnn.conv, torch.backends.cuda.matmul]  # type: ignore[attr-defined]
+    before = [setting.fp32_precision for setting in settings]
+    for setting in settings:
+        setting.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     try:
         yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        for setting, value in zip(settings, before, strict=True):
+            setting.fp32_precision = value
