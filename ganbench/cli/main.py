@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ganbench.cli import (
+    bench,
     cache,
     extractor,
     extractors,
@@ -23,6 +24,7 @@ from ganbench.cli import (
     show,
     suites,
     table,
+    tune,
 )
 from ganbench.errors import GanbenchError
 
@@ -88,6 +90,8 @@ for _verb in (
     extractor.extractor,
     cache.cache,
     ladder.command,
+    bench.command,
+    tune.command,
     info.command,
 ):
     main.add_command(_verb)
