@@ -33,6 +33,10 @@ class DeviceError(GanbenchError):
     """The device that was asked for does not exist here."""
 
 
+class RankLost(GanbenchError):
+    """One of several processes that play a run together is gone, or failed alone; the others end as well."""
+
+
 class ResultsError(GanbenchError):
     """A results folder cannot be read or written, or is not one of ours."""
 
