@@ -1,63 +1,90 @@
-"""One round (a D and a G update) of the quickstart's networks, in images a second, by pytest-benchmark.
+"""One round of the quickstart's networks, and of larger ones at 3x32x32, by what `ganbench bench` measures with.
 
-Run with ``tox -e bench``. Absolute times belong to one machine: compare two versions by interleaved runs on it.
+Run with ``tox -e bench``, or ``pytest benchmarks/bench_step.py --benchmark-only``. Absolute times belong to one machine:
+compare two versions by interleaved runs on it. Beside pytest-benchmark's statistics of a round, each case reports the
+speed as `ganbench bench` does: rounds and moves in turn with the convolution that is this machine's ceiling.
 """
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
-import torch
 
-from ganbench.suite.assemble import Assembly
-from ganbench.suite.recipe import Budget, Recipe
-from ganbench.training.engine import Engine
-from ganbench.training.setup import Setup
-from ganbench.values import Images, ImageSpec
+from ganbench.catalog import load_catalog
+from ganbench.execution.ceiling import Ceiling
+from ganbench.execution.environment import resolve_device
+from ganbench.execution.race import Ask, entrants
+from ganbench.execution.speed import Pace
+from ganbench.execution.synthetic import parse_shape, term, with_made_up
+from ganbench.suite.source import Flags, read_request
 
+DEVICE = resolve_device("auto")
+SMALL_ROUNDS, LARGE_ROUNDS = 30, 5
 BATCH = 64
+QUICKSTART = ["mlp/non_saturating", "dcgan/non_saturating", "dcgan/wasserstein+wgan_gp"]
+LARGE = ["sn_resnet/hinge/D,D,D,D,D,G", "sn_resnet/hinge/D,G", "dcgan/non_saturating/D,G"]
 
 
-def engine(architecture: object, loss: object, regularizers: tuple[object, ...] = ()) -> Engine:
-    from ganbench_zoo.optimizers.adam import Adam
-
-    data = ImageSpec((1, 16, 16))
-    pixels = torch.randint(0, 256, (512, *data.shape), dtype=torch.uint8)
-    images = Images(pixels)
-    parts = Assembly(
-        generator=architecture,
-        discriminator=architecture,
-        loss=loss,
-        regularizers=regularizers,
-        constraints=(),
-        augmentations=(),
-        g_optimizer=Adam(),
-        d_optimizer=Adam(),
-        recipe=Recipe(batch_size=BATCH),
-        budget=Budget(images=BATCH),
+def pace_of(flags: Flags, suite: str | None, precision: str, threads: int, wanted: str) -> Pace:
+    """Return the combination ``architecture/loss`` of a suite, warmed up as `ganbench bench` does it."""
+    catalog = with_made_up(load_catalog())
+    ask = Ask(
+        request=read_request(suite, flags, catalog),
+        device=DEVICE,
+        data_root=Path(),
+        precisions=(precision,),
+        threads=threads,
     )
-    setup = Setup(
-        parts,
-        data=data,
-        train=images,
-        held_out=images,
-        seed=0,
-        keys={"dataset": "made up", "generator": "g", "discriminator": "d"},
+    found = {f"{one.labels['architecture']}/{one.labels['loss']}": one for one in entrants(ask, catalog)}
+    entrant = found[wanted]
+    assert entrant.setup is not None, entrant.reason
+    return Pace(entrant.setup, DEVICE, entrant.kernels)
+
+
+def report(benchmark, capsys, pace: Pace, rounds: int) -> None:
+    """Let pytest-benchmark time rounds, with a timing of everything that is reported and of the ceiling before each."""
+    recipe = pace.setup.parts.recipe
+    ceiling = Ceiling(DEVICE, recipe.precision, recipe.batch_size)
+
+    def between() -> None:
+        pace.repeat()
+        ceiling.repeat()
+
+    benchmark.pedantic(pace.play_round, setup=between, rounds=rounds)
+    speed = pace.speed()
+    found = {
+        "images_per_second": round(speed.images_per_second, 1),
+        **{f"{move}_ms": round(1e3 * spread.median, 3) for move, spread in speed.moves.items()},
+        "gflop_per_second": round(speed.flop_per_second / 1e9, 1),
+        "share_of_ceiling": round(speed.flop_per_second / ceiling.flop_per_second, 3),
+        "peak_memory_bytes": speed.peak_memory_bytes,
+        "precision": recipe.precision,
+        "kernels": speed.kernels.text,
+    }
+    benchmark.extra_info.update(found)
+    with capsys.disabled():
+        print(f"\n{pace.setup.parts.generator.name} on {DEVICE}: {found}")
+
+
+@pytest.mark.parametrize("wanted", QUICKSTART)
+def test_round_of_quickstart(benchmark, capsys, wanted):
+    flags = Flags(datasets=[term(parse_shape("1x16x16"))], seeds="1")
+    report(benchmark, capsys, pace_of(flags, "quickstart", "float32", 1, wanted), SMALL_ROUNDS)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("case", LARGE)
+def test_round_at_32_pixels(benchmark, capsys, case, precision):
+    architecture, loss, schedule = case.split("/")
+    moves = ", ".join(f'"{move}"' for move in schedule.split(","))
+    flags = Flags(
+        datasets=[term(parse_shape("3x32x32"))],
+        architectures=[architecture],
+        losses=[loss],
+        settings=[f"recipe.batch_size={BATCH}", f"recipe.schedule=[{moves}]"],
+        seeds="1",
     )
-    return Engine(setup, torch.device("cpu"))
-
-
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "dcgan+wgan_gp"])
-def test_round(benchmark, name):
-    from ganbench_zoo.architectures.dcgan import Dcgan
-    from ganbench_zoo.architectures.mlp import Mlp
-    from ganbench_zoo.losses.non_saturating import NonSaturating
-    from ganbench_zoo.losses.wasserstein import Wasserstein
-    from ganbench_zoo.regularizers.wgan_gp import WganGp
-
-    torch.set_num_threads(1)
-    architecture = Mlp() if name == "mlp" else Dcgan(width=16, d_norm="none")
-    penalised = name.endswith("wgan_gp")
-    playing = engine(architecture, Wasserstein() if penalised else NonSaturating(), (WganGp(),) if penalised else ())
-    playing.play_round(0.0)
-    benchmark.extra_info["images"] = BATCH
-    benchmark.pedantic(playing.play_round, args=(0.0,), rounds=30, warmup_rounds=5)
+    pace = pace_of(flags, None, precision, os.cpu_count() or 1, f"{architecture}/{loss}")
+    report(benchmark, capsys, pace, LARGE_ROUNDS)

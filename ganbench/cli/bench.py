@@ -70,8 +70,8 @@ def command(suite: str | None, plugins: tuple[Path, ...], as_json: bool, output:
     from ganbench.execution.speed_report import as_json as report_json
     from ganbench.execution.speed_report import as_markdown
 
-    if output is not None and output.suffix not in FORMATS:
-        raise click.UsageError(f"-o {output}: write a file that ends in {' or '.join(FORMATS)}")
+    if output is not None:
+        _require_writable(output)
     catalog, ask = _ask(suite, plugins, given)
     with Passes() as passes:
         outcome = race(ask, catalog, passes.tell)
@@ -137,13 +137,25 @@ def _settings(given: dict[str, Any]) -> list[str]:
     return [*settings, *given["settings"]]
 
 
+def _require_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before anything is timed."""
+    if path.suffix not in FORMATS:
+        raise click.UsageError(f"-o {path}: write a file that ends in {' or '.join(FORMATS)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ResultsError:
+    return ResultsError(f"{path} cannot be written ({error.strerror or error}); name another file with -o")
+
+
 def _write(path: Path, report: str) -> None:
     from ganbench.files import write_text
 
     try:
         write_text(path, report)
     except OSError as error:
-        raise ResultsError(
-            f"{path} cannot be written ({error.strerror or error}); name another file with -o"
-        ) from error
+        raise _unwritable(path, error) from error
     click.echo(f"wrote {path}", err=True)
