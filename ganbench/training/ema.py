@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -24,17 +24,43 @@ class Ema:
         self._live = network
         self._halflife, self._rampup = halflife_images, rampup
 
-    @torch.no_grad()
-    def update(self, images: int, images_seen: int) -> None:
-        """Move the average towards the live network, ``images`` real images after the last call."""
+    def weight(self, images: int, images_seen: int) -> float:
+        """Return how far the average moves, in [0, 1], ``images`` real images after its last move."""
         halflife = self._halflife
         if self._rampup:
             halflife = min(halflife, self._rampup * images_seen)
-        weight = 1 - 0.5 ** (images / halflife) if halflife > 0 else 1.0
+        return 1 - 0.5 ** (images / halflife) if halflife > 0 else 1.0
+
+    @torch.no_grad()
+    def move(self, weight: float | Tensor) -> None:
+        """Move the average the share ``weight`` of the way to the live network.
+
+        As a 0-dim tensor on the network's device, ``weight`` is read by the device alone, so that the move can be
+        recorded and replayed with another; the result differs by rounding.
+        """
         average, live = list(self.network.parameters()), list(self._live.parameters())
-        torch._foreach_lerp_(average, live, weight)  # type: ignore[arg-type]
-        for kept, buffer in zip(self.network.buffers(), self._live.buffers(), strict=True):
-            kept.copy_(buffer)
+        if not isinstance(weight, Tensor):
+            torch._foreach_lerp_(average, live, weight)  # type: ignore[arg-type]
+        else:
+            way = torch._foreach_sub(live, average)  # type: ignore[arg-type]
+            torch._foreach_mul_(way, weight.to(way[0].dtype))
+            torch._foreach_add_(average, way)  # type: ignore[arg-type]
+        for kept, buffers in _by_type(self.network.buffers(), self._live.buffers()):
+            torch._foreach_copy_(kept, buffers)
+
+    def update(self, images: int, images_seen: int) -> None:
+        """Move the average towards the live network, ``images`` real images after the last call."""
+        self.move(self.weight(images, images_seen))
+
+
+def _by_type(first: Iterable[Tensor], second: Iterable[Tensor]) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """Return both sequences cut into lists of one dtype each: those of several are copied one tensor at a time."""
+    found: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+    for one, other in zip(first, second, strict=True):
+        ones, others = found.setdefault(one.dtype, ([], []))
+        ones.append(one)
+        others.append(other)
+    return list(found.values())
 
 
 @torch.no_grad()

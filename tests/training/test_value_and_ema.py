@@ -85,6 +85,38 @@ def test_no_half_life_takes_the_live_weights():
     assert torch.equal(ema.network.weight, network.weight)
 
 
+@pytest.mark.parametrize("weight", [0.0, 1e-4, 0.3, 0.5, 0.9, 1.0])
+def test_a_weight_on_the_device_moves_the_average_as_a_number_does(weight):
+    averages = []
+    for form in (float, lambda number: torch.tensor(number, dtype=torch.float64)):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).double()
+        ema = Ema(network, 100, 0)
+        for p in network.parameters():
+            nn.init.normal_(p)
+        network(torch.randn(8, 3, dtype=torch.float64))  # moves the buffers, a count among them
+        ema.move(form(weight))
+        averages.append(ema.network.state_dict())
+    assert averages[0].keys() == averages[1].keys()
+    for name, tensor in averages[0].items():
+        torch.testing.assert_close(averages[1][name], tensor, rtol=0, atol=1e-14)
+    assert int(averages[1]["1.num_batches_tracked"]) == 1
+    assert bool(averages[1]["1.running_mean"].any())
+
+
+def test_moving_by_the_weight_is_updating():
+    networks = []
+    for move in (lambda ema: ema.update(64, 640), lambda ema: ema.move(ema.weight(64, 640))):
+        network = nn.Linear(2, 2)
+        nn.init.zeros_(network.weight)
+        ema = Ema(network, 1000, 0.05)
+        nn.init.ones_(network.weight)
+        move(ema)
+        networks.append(ema.network.weight)
+    assert torch.equal(*networks)
+    assert float(networks[0][0, 0]) == pytest.approx(1 - 0.5 ** (64 / 32))
+
+
 def test_batchnorm_statistics_are_the_plain_average_over_the_fixed_batches():
     norm = nn.BatchNorm1d(3, momentum=0.1)
     norm.running_mean.fill_(50)
