@@ -103,7 +103,15 @@ def _entrant(cell: PlannedCell, asked: str | None, bench: Bench) -> Entrant:
     precision = setup.parts.recipe.precision
     if precision == "tf32" and bench.device.type != "cuda":
         return Entrant(cell.labels, precision, reason=f"TF32 products exist on CUDA only, not on {bench.device.type}")
-    return Entrant(cell.labels, precision, setup, bench.kernels(cell.runs[0]))
+    try:
+        return Entrant(cell.labels, precision, setup, bench.kernels(cell.runs[0]))
+    except Exception as error:  # where kernels have to be measured first, on CUDA, the combination is played
+        return Entrant(cell.labels, precision, reason=_said(error))
+
+
+def _said(error: Exception) -> str:
+    plain = isinstance(error, GanbenchError | ValueError)
+    return str(error) if plain else f"{type(error).__name__}: {error}"
 
 
 def race(ask: Ask, catalog: Catalog, tell: Tell = lambda *_: None) -> Outcome:
@@ -116,19 +124,11 @@ def race(ask: Ask, catalog: Catalog, tell: Tell = lambda *_: None) -> Outcome:
     """
     found = entrants(ask, catalog)
     with torch.random.fork_rng(devices=[]):
-        _load(ask.device)
         track = _Track(found, ask, tell)
         track.warm_up()
         track.run()
     rows = tuple(track.row(number) for number in range(len(found)))
     return Outcome(rows, track.ceilings, describe_environment(ask.device, deterministic=False))
-
-
-def _load(device: torch.device) -> None:
-    """Let torch load what it loads at the first step of all, so that it counts as no combination's memory."""
-    layer = torch.nn.Linear(1, 1, device=device)
-    layer(torch.ones(1, 1, device=device)).sum().backward()
-    torch.optim.Adam(layer.parameters()).step()
 
 
 class _Track:
@@ -141,7 +141,7 @@ class _Track:
         self.ceilings: dict[str, Ceiling] = {}
 
     def warm_up(self) -> None:
-        """Look for the ceilings, then set off every entrant that can be."""
+        """Look for the ceilings, which loads the device's libraries; then set off every entrant that can be."""
         batches: dict[Precision, int] = {}
         for entrant in self.found:
             if entrant.setup is not None:
@@ -180,6 +180,5 @@ class _Track:
         try:
             yield
         except Exception as error:  # a stranger's component, or no memory left
-            plain = isinstance(error, GanbenchError | ValueError)
-            self.reasons[number] = str(error) if plain else f"{type(error).__name__}: {error}"
+            self.reasons[number] = _said(error)
             self.paces.pop(number, None)

@@ -291,3 +291,15 @@ def test_what_cannot_be_run_has_its_reason_and_the_others_go_on(tmp_path):
 def test_tf32_is_no_precision_of_a_cpu(tmp_path):
     (row,) = race(*ask(tmp_path, "logistic", precisions=("tf32",))).rows
     assert row.reason == "TF32 products exist on CUDA only, not on cpu"
+
+
+def test_a_combination_that_fails_while_its_kernels_are_looked_for_drops_out_alone(tmp_path, monkeypatch):
+    def kernels(bench, run):
+        if run.labels["loss"] == "stateful":
+            raise RuntimeError("no memory left")
+        return Kernels()
+
+    monkeypatch.setattr("ganbench.execution.bench.Bench.kernels", kernels)
+    logistic, stateful = race(*ask(tmp_path, "logistic,stateful", repetitions=1)).rows
+    assert logistic.reason is None
+    assert stateful.reason == "RuntimeError: no memory left"
