@@ -4,8 +4,9 @@ The residual blocks follow Takeru Miyato, Toshiki Kataoka, Masanori Koyama, Yuic
 Generative Adversarial Networks", 2018, arXiv:1802.05957, appendix B.4, and Ishaan Gulrajani et al., "Improved
 Training of Wasserstein GANs", 2017, arXiv:1704.00028, whose networks those are.
 
-Differs: a 1x1 shortcut runs where the image is small (before nearest upsampling, after average pooling), and a 3x3
-convolution followed by 2x2 average pooling runs as one 4x4 convolution of stride 2; both are the same functions.
+Differs: a 1x1 shortcut runs where the image is small (before nearest upsampling, after average pooling), a 3x3
+convolution followed by 2x2 average pooling runs as one 4x4 convolution of stride 2, and nearest upsampling followed by
+a 3x3 convolution as one transposed 4x4 convolution of stride 2; all are the same functions.
 """
 
 from __future__ import annotations
@@ -179,6 +180,23 @@ class PooledConv2d(nn.Conv2d):
         return F.conv2d(x, F.avg_pool2d(spread, 2, stride=1), self.bias, stride=2, padding=1)  # kernel (out, in, 4, 4)
 
 
+class UpsampledConv2d(nn.Conv2d):
+    """Nearest upsampling by 2 and the 3x3 convolution with padding 1 after it, as one transposed convolution.
+
+    (N, in, H, W) to (N, out, 2 H, 2 W): pixels of the enlarged image that are copies of one share a product, 16 of them
+    for 4 pixels in place of 36. Its weight keeps the shape (out, in, 3, 3), so that initialisation and spectral norm
+    see what the paper describes.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spread = F.pad(self.weight.flip(2, 3), (1, 1, 1, 1))  # (out, in, 5, 5)
+        sums = F.avg_pool2d(spread, 2, stride=1, divisor_override=1)  # (out, in, 4, 4)
+        return F.conv_transpose2d(x, sums.transpose(0, 1), self.bias, stride=2, padding=1)
+
+
 def glorot(module: nn.Conv2d | nn.Linear, gain: float = 1.0, spectral: bool = False) -> nn.Module:
     """Draw the weight from Glorot's uniform distribution, set the bias to 0, and perhaps normalise spectrally."""
     nn.init.xavier_uniform_(module.weight, gain)
@@ -193,14 +211,14 @@ class GeneratorBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, spectral: bool = False) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(inputs)
-        self.conv1 = glorot(nn.Conv2d(inputs, outputs, 3, padding=1), 2**0.5, spectral)
+        self.conv1 = glorot(UpsampledConv2d(inputs, outputs), 2**0.5, spectral)
         self.norm2 = nn.BatchNorm2d(outputs)
         self.conv2 = glorot(nn.Conv2d(outputs, outputs, 3, padding=1), 2**0.5, spectral)
         self.shortcut = glorot(nn.Conv2d(inputs, outputs, 1), 1.0, spectral)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.interpolate(F.relu(self.norm1(x)), scale_factor=2, mode="nearest")  # (N, inputs, 2 H, 2 W)
-        h = self.conv2(F.relu(self.norm2(self.conv1(h))))
+        h = self.conv1(F.relu(self.norm1(x)))  # (N, outputs, 2 H, 2 W)
+        h = self.conv2(F.relu(self.norm2(h)))
         return h + F.interpolate(self.shortcut(x), scale_factor=2, mode="nearest")
 
 

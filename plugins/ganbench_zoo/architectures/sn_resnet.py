@@ -7,7 +7,7 @@ the authors' code.
 
 Differs: the generator's update uses one batch of the run's size, where the authors use twice the discriminator's; power
 iteration runs once an update, not once a forward pass; labels are ignored, where table 6 is conditional. The shared
-blocks compute shortcuts and pooled convolutions in a cheaper order (`ganbench_zoo.blocks`).
+blocks compute shortcuts, pooling and upsampling in a cheaper order (`ganbench_zoo.blocks`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ GANs", 2017, arXiv:1704.00028, the appendix on CIFAR-10, and the authors' code.
 
 Differs: the generator's update uses one batch of the run's size, where the authors use twice the critic's; real images
 get no noise against quantisation; labels are ignored. ``d_norm = "layer"`` is an option of that code, off by default as
-here. The shared blocks compute shortcuts and pooled convolutions in a cheaper order (`ganbench_zoo.blocks`).
+here. The shared blocks compute shortcuts, pooling and upsampling in a cheaper order (`ganbench_zoo.blocks`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,168 @@
+"""The cheaper forms of the zoo's networks against the plain ones: equal in float64, in every layout, in bfloat16."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganbench import Critique, ImageSpec
+from ganbench_zoo.architectures.dcgan import Dcgan
+from ganbench_zoo.architectures.mlp import Mlp
+from ganbench_zoo.architectures.sn_resnet import SnResnet
+from ganbench_zoo.blocks import GeneratorBlock, PooledConv2d, UpsampledConv2d
+
+TEXTBOOK = Path(__file__).parents[2] / "benchmarks" / "textbook.py"
+EXACT = {"rtol": 1e-12, "atol": 1e-12}
+
+
+@pytest.fixture(scope="module")
+def textbook() -> ModuleType:
+    name = "ganbench_test_textbook"
+    spec = importlib.util.spec_from_file_location(name, TEXTBOOK)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def gradients(output: Tensor, wanted: list[Tensor], keep: bool = False) -> tuple[Tensor, ...]:
+    """The gradient of a fixed random projection of ``output``."""
+    weights = torch.randn(output.shape, dtype=output.dtype, generator=torch.Generator().manual_seed(1))
+    return torch.autograd.grad((output * weights).sum(), wanted, create_graph=keep)
+
+
+def assert_same(one: Tensor, other: Tensor) -> None:
+    """Equal to 1e-12 of the largest entry: a gradient that cancels to nothing has no digits of its own."""
+    scale = other.abs().max()
+    torch.testing.assert_close(one / scale, other / scale, **EXACT)
+
+
+# Blocks
+
+
+def pooled(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    return F.avg_pool2d(F.conv2d(x, layer.weight, layer.bias, padding=1), 2)
+
+
+def upsampled(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    return F.conv2d(F.interpolate(x, scale_factor=2), layer.weight, layer.bias, padding=1)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("cls", "plain"), [(PooledConv2d, pooled), (UpsampledConv2d, upsampled)])
+def test_a_convolution_that_resizes_is_a_convolution_and_a_resizing(cls, plain, layout):
+    torch.manual_seed(0)
+    layer = cls(3, 5).double().to(memory_format=layout)
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    assert layer.weight.shape == (5, 3, 3, 3)
+    wanted, cheap, full = [x, layer.weight, layer.bias], layer(x), plain(layer, x)
+    torch.testing.assert_close(cheap, full, **EXACT)
+    for one, other in zip(gradients(cheap, wanted), gradients(full, wanted), strict=True):
+        assert_same(one, other)
+
+
+@pytest.mark.parametrize(("cls", "plain"), [(PooledConv2d, pooled), (UpsampledConv2d, upsampled)])
+def test_the_slope_of_a_convolution_that_resizes_can_be_differentiated(cls, plain):
+    torch.manual_seed(0)
+    layer = cls(3, 5).double()
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+
+    def penalty(output: Tensor) -> tuple[Tensor, ...]:
+        (slope,) = gradients(output.square(), [x], keep=True)
+        return torch.autograd.grad(slope.square().sum(), [layer.weight, x])
+
+    for one, other in zip(penalty(layer(x)), penalty(plain(layer, x)), strict=True):
+        assert_same(one, other)
+
+
+def test_a_generator_block_draws_the_weights_that_a_plain_convolution_draws():
+    torch.manual_seed(0)
+    block = GeneratorBlock(3, 5)
+    torch.manual_seed(0)
+    plain = nn.Conv2d(3, 5, 3, padding=1)
+    nn.init.xavier_uniform_(plain.weight, 2**0.5)
+    assert torch.equal(block.conv1.weight, plain.weight)
+
+
+# Networks against the textbook's
+
+
+def played(output: Tensor | Critique) -> Tensor:
+    return output.logits if isinstance(output, Critique) else output
+
+
+NETWORKS = [
+    ("sn_resnet", SnResnet(g_width=4, d_width=4, latent_size=5), {"g_width": 4, "d_width": 4, "latent_size": 5}),
+    ("dcgan", Dcgan(width=3, latent_size=5), {"width": 3, "latent_size": 5}),
+    ("mlp", Mlp(width=8, latent_size=5), {"width": 8, "latent_size": 5}),
+]
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+@pytest.mark.parametrize(("name", "architecture", "fields"), NETWORKS, ids=[name for name, *_ in NETWORKS])
+def test_networks_compute_what_the_textbooks_do(textbook, name, architecture, fields, player):
+    torch.manual_seed(0)
+    data = ImageSpec((3, 32, 32))
+    ours = getattr(architecture, player)(data).double()
+    theirs = getattr(textbook, name)(**fields)[player == "discriminator"].double()
+    theirs.load_state_dict(ours.state_dict())
+    shape = (6, 5) if player == "generator" else (6, *data.shape)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    cheap, full = played(ours(x)), theirs(x)
+    assert_same(cheap, full)
+    mine, others = (gradients(y, [x, *m.parameters()]) for y, m in ((cheap, ours), (full, theirs)))
+    largest = max(slope.abs().max().item() for slope in others)
+    for one, other in zip(mine, others, strict=True):
+        size = other.abs().max().item()
+        scale = size if size > 1e-10 * largest else largest  # of a bias before BatchNorm only rounding is left
+        torch.testing.assert_close(one / scale, other / scale, **EXACT)
+    for key, tensor in ours.state_dict().items():  # running statistics, vectors of the power iteration
+        torch.testing.assert_close(tensor, theirs.state_dict()[key], **EXACT)
+
+
+@pytest.mark.parametrize(("name", "loss"), [("sn_resnet", "hinge"), ("dcgan", "non_saturating")])
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_round_of_the_textbook_moves_both_players_and_the_average(textbook, name, loss, indexed):
+    torch.manual_seed(0)
+    fields = next(fields for known, _, fields in NETWORKS if known == name)
+    settings = textbook.Settings(loss, d_steps=2, batch_size=2, latent_size=5, decay=0.5, indexed=indexed)
+    playing = textbook.Textbook(getattr(textbook, name)(**fields), torch.rand(7, 3, 32, 32), settings)
+    before = [p.detach().clone() for p in playing.average.parameters()]
+    playing.play_round()
+    for optimizer, steps in ((playing.d_optimizer, 2), (playing.g_optimizer, 1)):
+        assert {state["step"].item() for state in optimizer.state.values()} == {steps}
+    for start, kept, live in zip(before, playing.average.parameters(), playing.generator.parameters(), strict=True):
+        assert not torch.equal(start, live)
+        torch.testing.assert_close(kept, (start + live) / 2)
+    for _ in range(4):  # more images than there are
+        playing.play_round()
+
+
+def test_the_steps_of_the_textbook_descend_its_losses(textbook):
+    torch.manual_seed(0)
+    playing = textbook.Textbook(
+        textbook.mlp((1, 2, 2), width=8, latent_size=3),
+        torch.rand(4, 1, 2, 2),
+        textbook.Settings("non_saturating", batch_size=4, latent_size=3, lr=0.0),
+    )
+    real = torch.rand(4, 1, 2, 2)
+    z = torch.randn(4, 3)
+    playing.latents = lambda: z
+    fake_logits = playing.discriminator(playing.generator(z))
+    losses = (
+        (F.softplus(-playing.discriminator(real)) + F.softplus(fake_logits)).mean(),
+        F.softplus(-fake_logits).mean(),
+    )
+    params = [list(network.parameters()) for network in (playing.discriminator, playing.generator)]
+    wanted = [torch.autograd.grad(loss, own, retain_graph=True) for loss, own in zip(losses, params, strict=True)]
+    for slopes, own, step in zip(wanted, params, (lambda: playing.d_step(real), playing.g_step), strict=True):
+        step()
+        for slope, p in zip(slopes, own, strict=True):
+            torch.testing.assert_close(p.grad, slope)
