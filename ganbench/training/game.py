@@ -68,7 +68,7 @@ class Game:
         self.step, self.progress = clock
         self.logs: dict[str, Tensor] = {}
         self.players, self.due, self._draws = players, tuple(due), draws
-        self._differentiated = frozenset[str]().union(*(trait(component, "differentiates") for component in due))
+        self._differentiated = {name for component in due for name in trait(component, "differentiates")}
         self._joint = (
             players.joint
             and phase == "discriminator"
