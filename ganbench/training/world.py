@@ -176,7 +176,7 @@ class Group:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            cause = str(error).partition("\n")[0].partition(". This is typically")[0]
+            cause = str(error).partition("\n")[0].partition(". This is typically")[0].rpartition("] ")[2]
             raise RankLost(
                 f"rank {self.rank} of {self.size} lost another process of this run, so it ends; the same command goes "
                 f"on from the last saved state ({cause})"
