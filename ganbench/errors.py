@@ -37,6 +37,14 @@ class RankLost(GanbenchError):
     """One of several processes that play a run together is gone, or failed alone; the others end as well."""
 
 
+class CannotBeCut(GanbenchError):
+    """A batch cannot be evaluated in parts, because the result would be another one."""
+
+
+class MemoryExhausted(GanbenchError):
+    """A run does not fit into the device's memory, whatever is done to save some."""
+
+
 class ResultsError(GanbenchError):
     """A results folder cannot be read or written, or is not one of ours."""
 

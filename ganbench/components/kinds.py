@@ -18,6 +18,7 @@ TRAITS: Mapping[str, Any] = MappingProxyType(
         "every": 1,
         "differentiates": frozenset(),
         "per_sample": False,
+        "separable": False,
         "evaluations": 1,
         "formula": "",
         "equal_n": False,

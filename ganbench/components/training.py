@@ -127,7 +127,7 @@ class Loss(Component, Protocol):
     """What each player minimises: ``discriminator(game)`` and ``generator(game)``, each a scalar tensor.
 
     One of the two may be missing: that player never moves. May also define ``recipe``, ``compatible(cell)``,
-    ``state()`` and ``update(game, state)``.
+    ``state()``, ``update(game, state)`` and ``separable`` (see `Regularizer`).
     """
 
 
@@ -138,7 +138,10 @@ class Regularizer(Component, Protocol):
     Traits: ``phases`` in which it acts, ``every`` so many updates of that player (the engine multiplies the term by
     it), ``differentiates`` (which of "real", "fake", "latents" must be leaves with gradient; "weights" for a term that
     differentiates by both players' weights, of which the mover alone is stepped), ``per_sample`` (its formula is wrong
-    where D normalises over the batch), ``recipe``, ``compatible(cell)``, ``state()``, ``update()``.
+    where D normalises over the batch), ``separable`` (its value on a batch is the mean of its values on equal parts of
+    it, and what it draws has one row a sample or a decision: then a batch that does not fit into memory can be cut,
+    whatever the component asks of the networks; one that reads critiques only needs no such word), ``recipe``,
+    ``compatible(cell)``, ``state()``, ``update()``.
     """
 
 
@@ -152,7 +155,10 @@ class Constraint(Component, Protocol):
 
 
 class Augmentation(Component, Protocol):
-    """A differentiable change to what the discriminator sees; a probability is a tensor, applied by `torch.where`."""
+    """A differentiable change to what the discriminator sees; a probability is a tensor, applied by `torch.where`.
+
+    Trait: ``separable`` (each sample is changed by itself, and what is drawn has one row a sample).
+    """
 
     def __call__(self, images: Tensor, game: Game) -> Tensor:
         """Return the changed images (N, *shape)."""

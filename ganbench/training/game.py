@@ -64,6 +64,7 @@ class Game:
         attached: bool = False,
     ) -> None:
         self._attached = attached  # fakes keep the generator's graph in either phase
+        self._graph = attached or phase == "generator"
         self.phase: Player = phase
         self.step, self.progress = clock
         self.logs: dict[str, Tensor] = {}
@@ -101,7 +102,7 @@ class Game:
 
     @property
     def real(self) -> Tensor:  # noqa: D102
-        return self._once("real", lambda: self._leaf("real", self.augment(self.clean_real)))
+        return self._once("real", lambda: self._leaf("real", self._augmented("real", self.clean_real)))
 
     @property
     def latents(self) -> Tensor:  # noqa: D102
@@ -134,12 +135,15 @@ class Game:
 
     def _generate_phase(self) -> Sample:
         latents, labels = self.latents, self.fake_labels  # a component may need gradients to move them
-        with torch.set_grad_enabled(self.phase == "generator" or self._attached):
+        with torch.set_grad_enabled(self._graph):
             return self.generate(latents, labels)
 
     def _augmented_fake(self) -> Tensor:
-        fake = self.augment(self.clean_fake)
+        fake = self._augmented("fake", self.clean_fake)
         return self._leaf("fake", fake) if self.phase == "discriminator" and not self._attached else fake
+
+    def _augmented(self, side: str, x: Tensor) -> Tensor:  # noqa: ARG002  a part of a batch notes when it draws for which
+        return self.augment(x)
 
     def _leaf(self, side: str, x: Tensor) -> Tensor:
         return x.detach().requires_grad_(side in self._differentiated)
@@ -148,11 +152,11 @@ class Game:
 
     @property
     def real_critique(self) -> Critique:  # noqa: D102
-        return self._once("real_critique", lambda: self._select("real", self._judge("real")))
+        return self._once("real_critique", lambda: self._select("real", self.judged("real")))
 
     @property
     def fake_critique(self) -> Critique:  # noqa: D102
-        return self._once("fake_critique", lambda: self._select("fake", self._judge("fake")))
+        return self._once("fake_critique", lambda: self._select("fake", self.judged("fake")))
 
     @property
     def real_logits(self) -> Tensor:  # noqa: D102
@@ -161,6 +165,10 @@ class Game:
     @property
     def fake_logits(self) -> Tensor:  # noqa: D102
         return self.fake_critique.logits
+
+    def judged(self, side: str) -> Critique:
+        """Return the critique of "real" or "fake" before any component selects from it."""
+        return self._once(f"{side} judged", lambda: self._judge(side))
 
     def _judge(self, side: str) -> Critique:
         if self._joint:

@@ -41,6 +41,7 @@ class Consistency:
         "D: real E[(D(x) - D(Tx))^2] + fake E[(D(G(z)) - D(TG(z)))^2] + latent_d E[(D(G(z)) - D(G(z + s)))^2]    "
         "G: -latent_g E[(G(z) - G(z + s))^2]"
     )
+    separable: ClassVar[bool] = True
 
     real: float = 10.0
     fake: float = 0.0

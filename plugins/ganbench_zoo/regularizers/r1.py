@@ -26,6 +26,7 @@ class R1:
     paper: ClassVar[str] = "arXiv:1801.04406"
     formula: ClassVar[str] = "D: gamma / 2 E[|grad_x D(x)|^2], x real"
     differentiates: ClassVar[frozenset[str]] = frozenset({"real"})
+    separable: ClassVar[bool] = True
 
     gamma: float = 10.0
     every: int = 1

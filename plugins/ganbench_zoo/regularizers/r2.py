@@ -27,6 +27,7 @@ class R2:
     paper: ClassVar[str] = "arXiv:1801.04406"
     formula: ClassVar[str] = "D: gamma / 2 E[|grad_x D(x)|^2], x generated"
     differentiates: ClassVar[frozenset[str]] = frozenset({"fake"})
+    separable: ClassVar[bool] = True
 
     gamma: float = 10.0
     every: int = 1

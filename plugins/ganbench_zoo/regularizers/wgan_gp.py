@@ -29,6 +29,7 @@ class WganGp:
     paper: ClassVar[str] = "arXiv:1704.00028"
     formula: ClassVar[str] = "D: weight E[(|grad_x D(x)| - 1)^2], x = u real + (1 - u) generated, u ~ U(0, 1)"
     per_sample: ClassVar[bool] = True
+    separable: ClassVar[bool] = True
     recipe: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
             "batch_size": 64,

@@ -29,6 +29,7 @@ class WganLp:
     paper: ClassVar[str] = "arXiv:1709.08894"
     formula: ClassVar[str] = "D: weight E[max(0, |grad_x D(x)| - 1)^2], x = u real + (1 - u) generated, u ~ U(0, 1)"
     per_sample: ClassVar[bool] = True
+    separable: ClassVar[bool] = True
     recipe: ClassVar[Mapping[str, Any]] = MappingProxyType({"schedule": ("D", "D", "D", "D", "D", "G")})
 
     weight: float = 10.0

@@ -27,6 +27,7 @@ class ZeroCenteredGp:
     paper: ClassVar[str] = "arXiv:1902.03984"
     formula: ClassVar[str] = "D: weight E[|grad_x D(x)|^2], x = u real + (1 - u) generated, u ~ U(0, 1)"
     per_sample: ClassVar[bool] = True
+    separable: ClassVar[bool] = True
 
     weight: float = 100.0
 
