@@ -218,7 +218,7 @@ class Game:
         """Run the generator on ``z`` (N, latent.size)."""
         out = self.players.networks.generator(z, labels)
         sample = out if isinstance(out, Sample) else Sample(out)
-        return Sample(_wide(sample.images), None if sample.style is None else _wide(sample.style))
+        return Sample(_wide(sample.images), sample.style)  # a widened copy of the style would not lead to the images
 
     def augment(self, x: Tensor) -> Tensor:
         """Apply the run's augmentations to ``x``, in the order in which the suite names them."""
