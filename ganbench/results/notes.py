@@ -207,7 +207,9 @@ def _said(value: Any) -> str:
     """Return a value of an environment in a few words; of kernels those that were taken."""
     if not isinstance(value, Mapping):
         return str(value)
-    return " + ".join(name if taken is True else f"{name} {taken}" for name, taken in value.items() if taken) or "plain"
+    taken = [name for name, choice in value.items() if choice is True]
+    counted = [f"{choice} {name}" for name, choice in value.items() if type(choice) is int and choice > 1]
+    return " + ".join([*taken, *counted]) or "plain"
 
 
 def _two_protocols(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str]:
