@@ -303,3 +303,20 @@ def test_a_combination_that_fails_while_its_kernels_are_looked_for_drops_out_alo
     logistic, stateful = race(*ask(tmp_path, "logistic,stateful", repetitions=1)).rows
     assert logistic.reason is None
     assert stateful.reason == "RuntimeError: no memory left"
+
+
+def test_a_combination_that_fails_on_the_way_is_not_asked_again(tmp_path, monkeypatch):
+    calls: list[str] = []
+
+    class Failing(Pace):
+        def repeat(self) -> None:
+            calls.append(self.setup.parts.loss.name)
+            if self.setup.parts.loss.name == "logistic":
+                raise MemoryError("no more")
+            super().repeat()
+
+    monkeypatch.setattr(races, "Pace", Failing)
+    logistic, stateful = race(*ask(tmp_path, "logistic,stateful", repetitions=2)).rows
+    assert calls == ["logistic", "stateful", "stateful"]
+    assert (logistic.reason, logistic.speed) == ("MemoryError: no more", None)
+    assert stateful.speed.repetitions == 2
