@@ -59,10 +59,11 @@ class _Seam(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, seams: Seams[Any], leaf: Tensor, *upstream: Tensor) -> Tensor:
         ctx.seams, ctx.upstream = seams, len(upstream)
+        ctx.set_materialize_grads(False)  # what nothing depends on has no gradient, rather than one of zeros
         return leaf.view_as(leaf)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
         if not ctx.seams.pulling:
             raise CannotBeCut(f"{ctx.seams.asking} differentiates what the networks compute of the whole batch")
         return (None, gradient, *[None] * ctx.upstream)
