@@ -391,6 +391,22 @@ def test_a_piece_that_reads_on_the_host_is_carried_out_for_good_and_says_why(mak
     assert engine.used()["fallbacks"] == engine.fallbacks
 
 
+class ReadingBalance(Reading):
+    """The same, with a discriminator whose logits are not always looked at."""
+
+    def discriminator(self, game: Any) -> Tensor:
+        return (game.fake_critique.embedding - game.real_critique.embedding).mean()
+
+
+def test_a_piece_that_is_carried_out_steps_the_gradients_that_a_recording_left(make_setup, toys):
+    options = {"loss": ReadingBalance(), "schedule": ("DG",), "regularizers": (toys.SlopePenalty(every=4),)}
+    wanted, engine = plain(make_setup(**options)), Engine(make_setup(**options), CPU)
+    recorder = record(engine)
+    assert_equal(play(engine, 24), play(wanted, 24))
+    assert set(engine.fallbacks) == {"graph of DG generator"}
+    assert recorder.recordings == 3  # D with the penalty and without, the end of the round
+
+
 def test_an_optimizer_that_counts_on_the_host_is_carried_out(make_setup):
     options = {"d_optimizer": Simple(Counting), "schedule": ("DG",)}
     wanted, engine = plain(make_setup(**options)), Engine(make_setup(**options), CPU)
