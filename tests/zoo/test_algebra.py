@@ -11,12 +11,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
 
 from ganbench import Critique, ImageSpec
 from ganbench_zoo.architectures.dcgan import Dcgan
 from ganbench_zoo.architectures.mlp import Mlp
 from ganbench_zoo.architectures.sn_resnet import SnResnet
 from ganbench_zoo.blocks import GeneratorBlock, PooledConv2d, UpsampledConv2d
+from ganbench_zoo.moments import corrections
+from ganbench_zoo.optimizers.extragradient import Extragradient
+from ganbench_zoo.optimizers.optimistic import Optimistic
+from ganbench_zoo.optimizers.sgd import Sgd
 
 TEXTBOOK = Path(__file__).parents[2] / "benchmarks" / "textbook.py"
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
@@ -166,3 +171,111 @@ def test_the_steps_of_the_textbook_descend_its_losses(textbook):
         step()
         for slope, p in zip(slopes, own, strict=True):
             torch.testing.assert_close(p.grad, slope)
+
+
+# Optimizers
+
+LR, BETAS, EPS = 0.1, (0.5, 0.9), 1e-8
+BASES = [
+    pytest.param(cls(base=base, lr=LR, betas=BETAS, eps=EPS), id=f"{cls.name}-{base}")
+    for cls in (Optimistic, Extragradient)
+    for base in ("sgd", "adam")
+]
+
+
+class Plain:
+    """One weight, moved as the formulas say, one operation after another."""
+
+    def __init__(self, optimizer, weight: Tensor) -> None:
+        self.optimizer, self.weight, self.start = optimizer, weight.detach().clone(), None
+        self.t, self.m, self.v, self.last = 0, torch.zeros_like(weight), torch.zeros_like(weight), 0.0
+
+    def direction(self, g: Tensor) -> Tensor:
+        if self.optimizer.base == "sgd":
+            return g
+        b1, b2 = BETAS
+        self.t, self.m, self.v = self.t + 1, b1 * self.m + (1 - b1) * g, b2 * self.v + (1 - b2) * g * g
+        return (self.m / (1 - b1**self.t)) / ((self.v / (1 - b2**self.t)).sqrt() + EPS)
+
+    def move(self, g: Tensor, lr: float) -> None:
+        """An evaluation: of extragradient, every second one steps from where the first one extrapolated."""
+        newest = self.direction(g)
+        if isinstance(self.optimizer, Optimistic):
+            self.weight, self.last = self.weight - 2 * lr * newest + lr * self.last, newest
+        elif self.start is None:
+            self.start, self.weight = self.weight, self.weight - lr * newest
+        else:
+            self.weight, self.start = self.start - lr * newest, None
+
+
+def moves(built) -> list:
+    return [built.extrapolate, built.step] if hasattr(built, "extrapolate") else [built.step]
+
+
+@pytest.mark.parametrize("tensor_rate", [False, True])
+@pytest.mark.parametrize("optimizer", BASES)
+def test_steps_on_lists_of_weights_are_steps_on_each(optimizer, tensor_rate):
+    torch.manual_seed(0)
+    shapes = [(3,), (), (4, 3, 3, 3), (2, 5)]
+    weights = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
+    weights[2] = weights[2].contiguous(memory_format=torch.channels_last)
+    weights = [weight.requires_grad_() for weight in weights]
+    plain, built = [Plain(optimizer, weight) for weight in weights], optimizer.build(weights)
+    if tensor_rate:
+        built.param_groups[0]["lr"] = torch.tensor(LR, dtype=torch.float64)
+    for k in range(6):
+        lr = LR / (k + 1)
+        if tensor_rate:
+            built.param_groups[0]["lr"].fill_(lr)
+        else:
+            built.param_groups[0]["lr"] = lr
+        for move in moves(built):
+            for place, (weight, one) in enumerate(zip(weights, plain, strict=True)):
+                weight.grad = None
+                if place or k % 2:  # the first weight rests every second time
+                    weight.grad = torch.randn_like(weight)
+                    one.move(weight.grad, lr)
+            move()
+            for weight, one in zip(weights, plain, strict=True):
+                torch.testing.assert_close(weight.detach(), one.weight, **EXACT)
+
+
+@pytest.mark.parametrize("optimizer", [*BASES, Sgd(lr=LR), Sgd(lr=LR, momentum=0.9)])
+def test_a_step_can_be_recorded(optimizer):
+    """It reads no tensor on the host, and what it remembers stays where it is."""
+    with FakeTensorMode():
+        weight = torch.zeros(3, requires_grad=True)
+        built = optimizer.build([weight])
+        built.param_groups[0]["lr"] = torch.tensor(LR)
+        for move in moves(built) * 2:
+            weight.grad = torch.ones(3)
+            move()
+    weight = torch.zeros(3, requires_grad=True)
+    built = optimizer.build([weight])
+    places = []
+    for move in moves(built) * 3:
+        weight.grad = torch.ones(3)
+        move()
+        places.append({name: tensor.data_ptr() for name, tensor in built.state[weight].items() if tensor is not None})
+    assert places.count(places[0]) == len(places)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_fused_form_of_sgd_is_the_plain_one(momentum):
+    torch.manual_seed(0)
+    ours, plain = (torch.zeros(4, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    fused, looped = Sgd(lr=LR, momentum=momentum).build([ours]), torch.optim.SGD([plain], LR, momentum, foreach=False)
+    assert fused.param_groups[0]["fused"]
+    for _ in range(3):
+        ours.grad = torch.randn(4, 3, dtype=torch.float64)
+        plain.grad = ours.grad.clone()
+        fused.step()
+        looped.step()
+        torch.testing.assert_close(ours, plain, **EXACT)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.999])
+def test_bias_corrections_keep_their_digits_in_single_precision(beta):
+    counts = [torch.tensor(float(t)) for t in (1, 2, 1000)]
+    wanted = [torch.tensor(1 - beta**t, dtype=torch.float32) for t in (1, 2, 1000)]
+    torch.testing.assert_close(corrections(counts, beta), wanted, rtol=1e-6, atol=0)

@@ -16,9 +16,7 @@ import torch
 from torch import Tensor
 
 from ganbench import hookimpl
-from ganbench_zoo.moments import check_adam
-
-FUSED = frozenset({"cpu", "cuda"})
+from ganbench_zoo.moments import check_adam, fusible
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,7 @@ class Adam:
         check_adam("adam", self.lr, self.betas, self.eps)
 
     def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
-        fused = all(param.device.type in FUSED for param in params)
-        return torch.optim.Adam(params, lr=self.lr, betas=tuple(self.betas), eps=self.eps, fused=fused or None)
+        return torch.optim.Adam(params, lr=self.lr, betas=tuple(self.betas), eps=self.eps, fused=fusible(params))
 
 
 @hookimpl

@@ -16,9 +16,7 @@ import torch
 from torch import Tensor
 
 from ganbench import hookimpl
-from ganbench_zoo.moments import check_adam
-
-FUSED = frozenset({"cpu", "cuda"})
+from ganbench_zoo.moments import check_adam, fusible
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,13 @@ class AdamW:
             raise ValueError(f"adamw needs a finite weight_decay >= 0, not {self.weight_decay}")
 
     def build(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
-        fused = all(param.device.type in FUSED for param in params)
         return torch.optim.AdamW(
             params,
             lr=self.lr,
             betas=tuple(self.betas),
             eps=self.eps,
             weight_decay=self.weight_decay,
-            fused=fused or None,
+            fused=fusible(params),
         )
 
 

@@ -23,39 +23,46 @@ import torch
 from torch import Tensor
 
 from ganbench import hookimpl
-from ganbench_zoo.moments import adam_direction, check_adam
+from ganbench_zoo.moments import adam_directions, check_adam, descend
 
 
 class ExtragradientDescent(torch.optim.Optimizer):
-    """Keeps the point to step from between `extrapolate` and `step`; ``betas`` = None is the gradient itself."""
+    """Keeps the point to step from between `extrapolate` and `step`; ``betas`` = None is the gradient itself.
+
+    Weights without a gradient rest.
+    """
 
     def __init__(self, params: Sequence[Tensor], lr: float, betas: tuple[float, float] | None, eps: float) -> None:
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+        self._starts: dict[Tensor, Tensor] = {}
+        self._extrapolated = False
 
     @torch.no_grad()
     def extrapolate(self) -> None:
         """Keep every weight, and move it along the gradient."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                self.state[p]["start"] = p.clone()
-                self._move(p, group)
+        params = [p for group in self.param_groups for p in group["params"]]
+        if not self._starts:
+            self._starts = {p: torch.empty_like(p) for p in params}
+        torch._foreach_copy_(list(self._starts.values()), params)
+        self._extrapolated = True
+        self._move()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:
         """Go back to the kept weights, and from there along the gradient at the extrapolated ones."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                start = self.state[p].pop("start", None)
-                if start is not None:
-                    p.copy_(start)
-                self._move(p, group)
+        if self._extrapolated:
+            torch._foreach_copy_(list(self._starts), list(self._starts.values()))
+        self._extrapolated = False
+        self._move()
 
-    def _move(self, p: Tensor, group: dict[str, Any]) -> None:
-        if p.grad is None:
-            return
-        betas = group["betas"]
-        direction = p.grad if betas is None else adam_direction(p.grad, self.state[p], betas, group["eps"])
-        p.sub_(direction, alpha=group["lr"])
+    def _move(self) -> None:
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            directions, betas = [p.grad for p in params], group["betas"]
+            if params and betas is not None:
+                directions = adam_directions(directions, [self.state[p] for p in params], betas, group["eps"])
+            if params:
+                descend(params, directions, group["lr"])
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ganbench import hookimpl
-from ganbench_zoo.moments import adam_direction, check_adam
+from ganbench_zoo.moments import adam_directions, check_adam, descend
 
 
 class OptimisticDescent(torch.optim.Optimizer):
@@ -33,15 +33,19 @@ class OptimisticDescent(torch.optim.Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> None:
         """Move along twice the direction less the last one."""
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                last = state["last"] if "last" in state else torch.zeros_like(p)
-                betas = group["betas"]
-                newest = p.grad.clone() if betas is None else adam_direction(p.grad, state, betas, group["eps"])
-                p.add_(2 * newest - last, alpha=-group["lr"])
-                state["last"] = newest
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            directions, states, betas = [p.grad for p in params], [self.state[p] for p in params], group["betas"]
+            for p, state in zip(params, states, strict=True):
+                if "last" not in state:
+                    state["last"] = torch.zeros_like(p)
+            if betas is not None:
+                directions = adam_directions(directions, states, betas, group["eps"])
+            lasts = [state["last"] for state in states]
+            descend(params, directions, group["lr"], 2)
+            descend(params, lasts, group["lr"], -1)
+            torch._foreach_copy_(lasts, directions)
 
 
 @dataclass(frozen=True)
