@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ganbench.suite.schema import SuiteFile
     from ganbench.suite.search import Chosen
     from ganbench.suite.source import Flags
+    from ganbench.training.world import World
 
 FAILED, INTERRUPTED = 1, 130  # exit codes; Ctrl-C as a shell reports it
 
@@ -66,18 +67,35 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
     other flags applied; where --dataset, --arch and --loss are all given, they are the suite.
 
     Running again does only what is missing. Ctrl-C saves the runs in hand; the same command goes on from there.
+
+    Started by torchrun, its processes train each run together, with the batch cut among them.
     """
     from ganbench.execution.environment import resolve_device
+    from ganbench.execution.torchrun import follow, leading
+    from ganbench.training.world import world_from_environment
+
+    if given["probe"] and not given["dry_run"]:
+        raise click.UsageError("--probe wants --dry-run")
+    if as_json and not given["dry_run"]:
+        raise click.UsageError("--json wants --dry-run; 'ganbench table --format json' prints results")
+    device = resolve_device(given["device"])
+    world = world_from_environment(device)
+    if world is not None and world.rank > 0:
+        follow(world)
+        return
+    with leading(world):
+        code = _run(suite, plugins, given | {"device": world.device if world else device, "json": as_json}, world)
+    ctx.exit(code)
+
+
+def _run(suite: str | None, plugins: tuple[Path, ...], given: dict[str, Any], world: World | None) -> int:
+    """Do what the command line asks, alone or as rank 0 of ``world``; return the exit code."""
     from ganbench.execution.session import Choices, Session
     from ganbench.folders import data_folder
     from ganbench.results.table import render_run_summary
     from ganbench.suite.expand import expand
     from ganbench.suite.source import read_request
 
-    if given["probe"] and not given["dry_run"]:
-        raise click.UsageError("--probe wants --dry-run")
-    if as_json and not given["dry_run"]:
-        raise click.UsageError("--json wants --dry-run; 'ganbench table --format json' prints results")
     catalog = catalog_from(plugins)
     mention_faults(catalog, plugins)
     request = read_request(suite, _flags(given), catalog)
@@ -85,11 +103,12 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
         results=given["results"] / request.suite.name,
         plugins=plugins,
         data_root=given["data"] or data_folder(),
-        device=resolve_device(given["device"]),
+        device=given["device"],
         workers=given["workers"],
         threads=given["threads"],
         deterministic=given["deterministic"],
         kernels=kernels_asked(given),
+        world=world,
     )
     plan = expand(
         request.suite, catalog, choices.data_root, request.overrides, _chosen(request.suite, given["results"])
@@ -97,13 +116,13 @@ def command(ctx: click.Context, /, suite: str | None, plugins: tuple[Path, ...],
     if given["dry_run"]:
         from ganbench.cli.dry_run import print_plan
 
-        print_plan(plan, catalog, choices, probe=given["probe"], as_json=as_json)
-        return
+        print_plan(plan, catalog, choices, probe=given["probe"], as_json=given["json"])
+        return 0
     session = Session(plan, request, catalog, choices)
     _announce(session, choices)
     results = _perform(session)
     click.echo(render_run_summary(session.store), nl=False)
-    ctx.exit(_conclude(session, results))
+    return _conclude(session, results)
 
 
 def _chosen(suite: SuiteFile, results: Path) -> Chosen | None:
@@ -152,6 +171,8 @@ def _announce(session: Session, choices: Choices) -> None:
     pending, workers = len(session.pending), session.workers
     where = f"{choices.device} ({device_name(choices.device)})"
     processes = f", {workers} processes" if workers > 1 else ""
+    if choices.world is not None:
+        processes = f", {choices.world.size} processes a run"
     note = f"{session.plan.suite.name}: {total} runs, {pending} to do on {where}{processes}" if pending else (
         f"{session.plan.suite.name}: all {total} runs are done"
     )  # fmt: skip

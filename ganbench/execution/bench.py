@@ -19,10 +19,11 @@ from torch import Tensor
 
 from ganbench.catalog import Catalog
 from ganbench.endings import FINISHED
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, RankLost
 from ganbench.execution.environment import PeakMemory, configure, describe_environment
 from ganbench.execution.job import Job, Progress, Result
 from ganbench.execution.requirements import Splits, find_metric, load_splits, usable_extractor
+from ganbench.execution.torchrun import Call, in_step
 from ganbench.execution.tuning import candidates, remember, remembered, tune, tuning_key
 from ganbench.results.record import Record
 from ganbench.results.store import RunFolder, Store
@@ -40,6 +41,7 @@ from ganbench.training.kernels import Kernels
 from ganbench.training.loop import Controls, Training
 from ganbench.training.loop import Progress as TrainingProgress
 from ganbench.training.setup import Setup
+from ganbench.training.world import World
 from ganbench.values import ImageSpec
 
 SHEET_SAMPLES = 64
@@ -48,8 +50,8 @@ SHEET_SAMPLES = 64
 class Bench:
     """Performs runs of one job in this process."""
 
-    def __init__(self, job: Job, catalog: Catalog) -> None:
-        self.job, self.catalog, self.device = job, catalog, torch.device(job.device)
+    def __init__(self, job: Job, catalog: Catalog, world: World | None = None) -> None:
+        self.job, self.catalog, self.device, self.world = job, catalog, torch.device(job.device), world
         configure(self.device, job.threads, job.deterministic)
         self.store = Store(job.results)
         self._splits: dict[str, Splits] = {}
@@ -104,6 +106,7 @@ class Bench:
 
         Raises:
             ResultsError: the results folder cannot be written, so nothing could be recorded.
+            RankLost: another process of torchrun is gone.
         """
         folder = self.store.run_folder(run.id)
         try:
@@ -113,6 +116,8 @@ class Bench:
             reason = f"{type(error).__name__}: {error}" if not isinstance(error, GanbenchError) else str(error)
             folder.write_text("error.txt", traceback.format_exc())
             folder.write_json("run.json", status | {"status": "failed", "reason": reason})
+            if isinstance(error, RankLost):
+                raise
             return Result(run.id, run.title, "failed", reason)
 
     def _perform(
@@ -137,7 +142,8 @@ class Bench:
 
     def _write_environment(self, folder: RunFolder, kernels: Mapping[str, Any] | None) -> None:
         environment = describe_environment(self.device, self.job.deterministic)
-        folder.write_json("environment.json", environment | ({"kernels": kernels} if kernels else {}))
+        together = {"processes": self.world.size} if kernels and self.world is not None else {}
+        folder.write_json("environment.json", environment | together | ({"kernels": kernels} if kernels else {}))
 
     def _train(
         self,
@@ -156,8 +162,12 @@ class Bench:
         def report(p: TrainingProgress) -> None:
             tell(Progress(run.id, run.title, p.share, p.images_per_second, p.values))
 
-        training = Training(self.setup(run), folder.path, self.device, Controls(stop, report), kernels)
-        outcome = training.run()
+        if self.world is not None:
+            self.world.share(Call(self.job, run, kernels))
+        with in_step(self.world):
+            controls = Controls(stop, report)
+            training = Training(self.setup(run), folder.path, self.device, controls, kernels, self.world)
+            outcome = training.run()
         self._write_environment(folder, training.engine.used())
         return {
             "status": outcome.status,

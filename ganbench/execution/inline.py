@@ -12,9 +12,11 @@ from ganbench.execution.job import Progress, Result
 from ganbench.suite.plan import Run
 
 
-def run_inline(runs: Iterable[Run], bench: Bench, tell: Callable[[Progress], None]) -> Iterator[Result]:
+def run_inline(
+    runs: Iterable[Run], bench: Bench, tell: Callable[[Progress], None], patient: bool = False
+) -> Iterator[Result]:
     """Perform ``runs`` and yield what became of each; after Ctrl-C the run in hand is saved and no other begins."""
-    with stop_on_interrupt() as stop:
+    with stop_on_interrupt(patient) as stop:
         for run in runs:
             if stop.is_set():
                 return
@@ -22,15 +24,18 @@ def run_inline(runs: Iterable[Run], bench: Bench, tell: Callable[[Progress], Non
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into an event; the second interrupts at once. Only in the main thread."""
+def stop_on_interrupt(patient: bool = False) -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into an event; the second interrupts at once. Only in the main thread.
+
+    With ``patient`` it does not: torchrun passes one Ctrl-C on more than once, and kills what does not end.
+    """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
 
     def handle(*_: object) -> None:
-        if event.is_set():
+        if event.is_set() and not patient:
             raise KeyboardInterrupt
         event.set()
 

@@ -16,16 +16,19 @@ from ganbench.execution.bench import Bench
 from ganbench.execution.inline import run_inline
 from ganbench.execution.job import Job, Progress, Result
 from ganbench.execution.pool import run_pool
+from ganbench.execution.torchrun import refuse_uneven
 from ganbench.results.store import Store
 from ganbench.suite.plan import Plan, Run
 from ganbench.suite.source import Request
+from ganbench.training.world import World
 
 
 @dataclass(frozen=True)
 class Choices:
     """Where and how a session computes; ``workers`` and ``threads`` None take what suits the device.
 
-    ``kernels`` are choices of `ganbench.training.kernels.Kernels` that were asked for, by name.
+    ``kernels`` are choices of `ganbench.training.kernels.Kernels` that were asked for, by name; ``world`` is that of
+    torchrun, whose rank 0 the session is then.
     """
 
     results: Path
@@ -36,6 +39,7 @@ class Choices:
     threads: int | None = None
     deterministic: bool = False
     kernels: tuple[tuple[str, Any], ...] = ()
+    world: World | None = None
 
     def job(self, plan: Plan) -> Job:
         """Return the job of performing ``plan`` so; one thread on the CPU unless told otherwise."""
@@ -64,9 +68,11 @@ class Session:
         if not any(cell.runs for cell in plan.cells):
             reasons = dict.fromkeys(f"{_name(cell.labels)}: {cell.skipped}" for cell in plan.cells)
             raise SuiteError(f"no combination of the suite can run: {'; '.join(reasons)}")
+        if choices.world is not None:
+            refuse_uneven(plan.runs(), choices.world)
         self.plan, self.choices = plan, choices
         self.job = choices.job(plan)
-        self.bench = Bench(self.job, catalog)
+        self.bench = Bench(self.job, catalog, choices.world)
         for dataset in plan.datasets:
             self.bench.evaluator(dataset.label)  # refuses before anything is written
         self.store = Store.create(choices.results, plan.suite.name)
@@ -88,7 +94,9 @@ class Session:
 
     @property
     def workers(self) -> int:
-        """How many processes the session would use: one a core on the CPU, elsewhere one unless more are asked for."""
+        """How many runs at once: one a core on the CPU, elsewhere and under torchrun one unless more are asked for."""
+        if self.choices.world is not None:
+            return 1
         if self.choices.device.type == "cpu":
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             usual = cores // self.job.threads
@@ -102,7 +110,7 @@ class Session:
             if self.workers > 1:
                 yield from run_pool(self.pending, self.job, self.workers, tell)
             else:
-                yield from run_inline(self.pending, self.bench, tell)
+                yield from run_inline(self.pending, self.bench, tell, patient=self.choices.world is not None)
 
     def absent_snapshots(self) -> list[float]:
         """Return the fractions of ``scoring.at`` at which some finished run kept no generator to score."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from ganbench.training.engine import Engine
 from ganbench.training.kernels import Kernels
 from ganbench.training.setup import Setup
 from ganbench.training.states import PATIENCE, events, lasting, onsets
+from ganbench.training.together import Accord, join
+from ganbench.training.world import Alone, World
 
 CHECK_EVERY = 32  # rounds between two readings of the divergence flag
 LOG_EVERY = 100  # rounds between two rows of the curves
@@ -93,7 +95,10 @@ class Journal:
 
 
 class Training:
-    """One run of one setup in one folder, from scratch or from its saved state."""
+    """One run of one setup in one folder, from scratch or from its saved state.
+
+    The ranks of a ``world`` play it together: rank 0 alone reads and writes files, reads the probe and decides.
+    """
 
     def __init__(
         self,
@@ -102,16 +107,26 @@ class Training:
         device: torch.device,
         controls: Controls | None = None,
         kernels: Kernels | None = None,
+        world: World | None = None,
     ) -> None:
         self.setup, self.folder, self.controls = setup, folder, controls or Controls()
+        self.world = world or Alone()
+        self.leads = self.world.rank == 0
         self.engine = Engine(setup, device, kernels)
+        self.accord: Accord | None = None
+        if world is not None:
+            join(self.engine, world)
+            often = setup.parts.budget.unit == "seconds"
+            self.accord = Accord(world, self.controls.stop, self.controls.clock, often)
+            self.controls = replace(self.controls, stop=self.accord.stop, clock=self.accord.clock)
         self.probe = self.engine.probe()
         self.journal = Journal(folder)
         self.seconds_before = 0.0
-        saved = load_state(folder)
+        saved = self.world.share(load_state(folder) if self.leads else None)
         if saved is not None:
             restore(self.engine, saved)
-            self.seconds_before = self.journal.load(self.engine.counters.rounds)
+            spent = self.journal.load(self.engine.counters.rounds) if self.leads else 0.0
+            self.seconds_before = self.world.share(spent)
         self.started = self.saved_at = self.told_at = self.controls.clock()
         self.images_before = self.engine.counters.images_seen
 
@@ -139,7 +154,8 @@ class Training:
 
         Then save everything.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.leads:
+            self.folder.mkdir(parents=True, exist_ok=True)
         with torch.random.fork_rng(devices=_cuda_index(self.engine.device)):
             return self._run()
 
@@ -150,7 +166,7 @@ class Training:
         waiting = self._waiting_snapshots()
         share = self.share()
         while share < 1.0:
-            state = lasting(self.journal.curves, self.setup.stop_on)
+            state = self._lasting()
             if state is not None:
                 reason = f"{PATIENCE} readings of the curves in a row showed it"
                 return self._end(state, reason, engine.counters.rounds)
@@ -158,10 +174,12 @@ class Training:
             if not stopped:
                 engine.play_round(share)
                 played.append(share)
+                if self.accord:
+                    self.accord.after_round()
                 share = self.share()
             due = [at for at in waiting if share >= at]
             if stopped or due or share >= 1.0 or self._is_time_to_look():
-                bad = int(engine.first_bad)
+                bad = self.world.share(int(engine.first_bad))
                 if bad >= 0:
                     return self._diverged(bad, safe, played)
                 if stopped:
@@ -169,6 +187,12 @@ class Training:
                 safe, played = self._look(due), []
                 waiting = [at for at in waiting if at not in due]
         return self._end("done", None)
+
+    def _lasting(self) -> str | None:
+        """Return the state that is reason to stop, if any; rank 0 keeps the curves, which grow at these rounds only."""
+        if not self.setup.stop_on or self.engine.counters.rounds % LOG_EVERY:
+            return None
+        return self.world.share(lasting(self.journal.curves, self.setup.stop_on))
 
     def _is_time_to_look(self) -> bool:
         rounds, now = self.engine.counters.rounds, self.controls.clock()
@@ -182,7 +206,7 @@ class Training:
         engine, now = self.engine, self.controls.clock()
         if engine.counters.rounds % LOG_EVERY == 0:
             self._log()
-        if due:
+        if due and self.leads:
             network = averaged_generator(engine)
             for at in due:
                 details = {"images_seen": engine.counters.images_seen, "fraction": at}
@@ -194,6 +218,8 @@ class Training:
         return state
 
     def _tell(self) -> None:
+        if not self.leads:
+            return
         last = self.journal.curves[-1] if self.journal.curves else {}
         seen = self.engine.counters.images_seen
         rate = (seen - self.images_before) / max(self.controls.clock() - self.started, 1e-9)
@@ -201,6 +227,8 @@ class Training:
         self.controls.progress(Progress(self.share(), seen, rate, values))
 
     def _log(self) -> None:
+        if not self.leads:
+            return
         engine = self.engine
         at = {"round": engine.counters.rounds, "images_seen": engine.counters.images_seen}
         side = engine.sides.get("generator")
@@ -227,16 +255,20 @@ class Training:
 
     def _end(self, status: str, reason: str | None, step: int | None = None) -> Outcome:
         engine = self.engine
+        if self.accord:
+            self.accord.agree()
         if status == "done" and not engine.meter.is_empty():
             self._log()
         self._save(capture(engine))
-        if status in FINISHED:
+        if status in FINISHED and self.leads:
             details = {"images_seen": engine.counters.images_seen, "status": status}
             save_generator(self.folder / GENERATOR_FILE, averaged_generator(engine), details)
         self._tell()
         return Outcome(status, reason, step, self._facts())
 
     def _save(self, state: State) -> None:
+        if not self.leads:
+            return
         at = {"round": self.engine.counters.rounds, "images_seen": self.engine.counters.images_seen}
         self.journal.timings.append(at | {"seconds": round(self.seconds, 3)})
         self.journal.write()
