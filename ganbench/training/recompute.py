@@ -33,6 +33,11 @@ def recompute(network: nn.Module) -> int:
     return sum(_once(child) if inside else recompute(child) for child in network.children())
 
 
+def layers_in_sequence(network: nn.Module) -> bool:
+    """Whether there is anything in ``network`` that `recompute` can cut into stretches, or has."""
+    return any(_is_sequence(module) for module in network.modules())
+
+
 def _once(block: nn.Module) -> int:
     """Let a block that others call be recomputed as one, unless it is itself a list of blocks."""
     if isinstance(block, nn.Sequential | nn.ModuleList):
