@@ -73,8 +73,9 @@ def _cells(row: Row, axes: list[str], moves: list[str]) -> list[str]:
 
 
 def _milliseconds(spread: Spread) -> str:
-    """Return the median, and in parentheses by how much the middle half of the timings spans."""
-    return f"{text.significant(1e3 * spread.median, 3)} ({text.significant(1e3 * (spread.high - spread.low), 2)})"
+    """Return the median, and in parentheses what the middle half of the timings spans, if there are several."""
+    width = spread.high - spread.low
+    return text.significant(1e3 * spread.median, 3) + (f" ({text.significant(1e3 * width, 2)})" if width else "")
 
 
 def _notes(outcome: Outcome) -> list[str]:
@@ -89,7 +90,8 @@ def _notes(outcome: Outcome) -> list[str]:
     notes += [_ceiling(precision, outcome) for precision in outcome.ceilings]
     timings = [row.speed.repetitions for row in outcome.rows if row.speed]
     if timings:
-        notes.append(f"medians of {max(timings)} timings in turn; in parentheses what their middle half spans")
+        many = f"medians of {max(timings)} timings in turn; in parentheses what their middle half spans"
+        notes.append(many if max(timings) > 1 else "of one timing each; --rounds takes more")
         notes.append("FLOP are those of convolutions, matrix products and attention, forward and backward, as executed")
         notes.append("memory is what a combination needs at its peak beyond the process itself")
     return [*notes, *(f"n/a: {_title(row, outcome)}: {row.reason}" for row in outcome.rows if row.reason)]

@@ -66,6 +66,7 @@ def test_the_table_is_for_people_and_goes_to_a_file_too(ganbench):
     assert "n/a" in raising
     assert "- n/a: tiny / raising: this loss always raises" in notes
     assert "- a round is D, G" in notes
+    assert "- of one timing each; --rounds takes more" in notes
     assert any("ceiling in float32" in note and "3x3 convolution of 4 channels" in note for note in notes)
     assert Path("speed.md").read_text() == result.stdout
     assert result.stderr.strip() == "wrote speed.md"
