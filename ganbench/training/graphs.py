@@ -10,9 +10,11 @@ piece that is carried out (see "Random seed" in https://docs.pytorch.org/docs/st
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
@@ -35,6 +37,9 @@ class Recorder(Protocol):
     def warm(self, work: Work) -> None:
         """Carry out ``work`` where it would be recorded."""
 
+    def rehearse(self, work: Work) -> str | None:
+        """Carry out ``work`` and say what of it would be in the way of a recording, if anything is seen."""
+
     def record(self, work: Work) -> Work:
         """Call ``work`` without carrying it out; return what plays it. Raises whatever is in the way."""
 
@@ -54,6 +59,22 @@ class CudaRecorder:
         with torch.cuda.stream(self._stream):
             work()
         current.wait_stream(self._stream)
+
+    def rehearse(self, work: Work) -> str | None:
+        """Carry out ``work`` and say where it waits for the device: a failed recording may leave CUDA in disorder."""
+        mode = torch.cuda.get_sync_debug_mode()
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                self.warm(work)
+            finally:
+                torch.cuda.set_sync_debug_mode(mode)
+        waits = [one for one in seen if "called a synchronizing CUDA operation" in str(one.message)]
+        for one in seen:
+            if one not in waits and "Synchronization debug mode" not in str(one.message):
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+        return f"it waits for the device in {Path(waits[0].filename).name}, line {waits[0].lineno}" if waits else None
 
     def record(self, work: Work) -> Work:
         """Record ``work`` as one graph.
@@ -184,18 +205,21 @@ class Recorded:
             piece.play()
             self._places.note(piece.left)
         else:
-            self._carry_out(piece, feed, work)
+            self._carry_out(key, piece, feed, work)
 
     def forget(self) -> None:
         """Drop all recordings: tensors came to lie elsewhere, or a piece is to do something else from now on."""
         self._pieces = {key: _Piece(reads=piece.reads, fallen=piece.fallen) for key, piece in self._pieces.items()}
         self._places.forget()
 
-    def _carry_out(self, piece: _Piece, feed: _Feed, work: Work) -> None:
+    def _carry_out(self, key: Hashable, piece: _Piece, feed: _Feed, work: Work) -> None:
         self._places.bind_gradients()
         before = self._places.look()
-        self._recorder.warm(work)
         piece.runs += 1
+        if piece.runs != WARM_UP or piece.fallen or self._given_up:
+            self._recorder.warm(work)
+        elif (reason := self._recorder.rehearse(work)) is not None:
+            self._fall(key, piece, reason)
         piece.reads |= feed.read
         try:
             if not self._given_up:
@@ -212,7 +236,12 @@ class Recorded:
             piece.play = self._recorder.record(lambda: self._whole(piece, work, before))
         except Exception as error:
             bring_back()
-            self._fall(key, piece, _first(error))
+            first = _first(error)
+            reason = next(iter(str(first).strip().splitlines()), "") or type(first).__name__
+            if isinstance(first, torch.OutOfMemoryError):
+                self._give_up(f"there is no memory for recordings: {reason}")
+            else:
+                self._fall(key, piece, reason)
         finally:
             feed.sealed = False
 
@@ -221,11 +250,7 @@ class Recorded:
         piece.left = self._places.settle(before)
         self._places.check_host(before)
 
-    def _fall(self, key: Hashable, piece: _Piece, error: BaseException) -> None:
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        if isinstance(error, torch.OutOfMemoryError):
-            self._give_up(f"there is no memory for recordings: {reason}")
-            return
+    def _fall(self, key: Hashable, piece: _Piece, reason: str) -> None:
         piece.fallen = True
         names = (part for part in (key if isinstance(key, tuple) else (key,)) if isinstance(part, str))
         self.fallbacks.setdefault(f"graph of {' '.join(names)}", f"it cannot be recorded: {reason}")

@@ -84,9 +84,14 @@ class TapeRecorder:
 
     def __init__(self) -> None:
         self.recordings, self.plays, self.error = 0, 0, None
+        self.rehearsed: list[str | None] = []  # what rehearsals are to say, one after another
 
     def warm(self, work: Callable[[], None]) -> None:
         work()
+
+    def rehearse(self, work: Callable[[], None]) -> str | None:
+        work()
+        return self.rehearsed.pop(0) if self.rehearsed else None
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         tape, stream = Tape(), torch.get_rng_state()
@@ -438,6 +443,15 @@ def test_without_memory_for_recordings_all_pieces_are_carried_out(make_setup):
     assert "no memory" in engine.fallbacks["graphs"]
 
 
+def test_what_is_in_the_way_at_the_rehearsal_is_not_recorded_at_all(make_setup):
+    wanted, engine = plain(make_setup()), Engine(make_setup(), CPU)
+    recorder = record(engine)
+    recorder.rehearsed = [None, "it waits for the device"]
+    assert_equal(play(engine), play(wanted))
+    assert engine.fallbacks == {"graph of G generator": "it cannot be recorded: it waits for the device"}
+    assert recorder.recordings == 2
+
+
 def test_the_first_of_several_errors_is_the_reason(make_setup):
     engine = Engine(make_setup(), CPU)
     recorder = record(engine)
@@ -540,6 +554,9 @@ class Repeating:
     """A recorder for compiled phases, which no tape can look into: to play is to call again."""
 
     def warm(self, work: Callable[[], None]) -> None:
+        work()
+
+    def rehearse(self, work: Callable[[], None]) -> None:
         work()
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
