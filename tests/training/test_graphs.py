@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -17,7 +20,7 @@ from ganbench.training.checkpoint import capture, restore
 from ganbench.training.compiled import Compiled
 from ganbench.training.ema import Ema
 from ganbench.training.engine import Engine
-from ganbench.training.graphs import WARM_UP, Recorded, make_capturable
+from ganbench.training.graphs import WARM_UP, CudaRecorder, Recorded, make_capturable
 from ganbench.training.kernels import Kernels
 from ganbench.training.loop import Training
 from ganbench.training.side import all_modules
@@ -459,6 +462,99 @@ def test_the_first_of_several_errors_is_the_reason(make_setup):
     recorder.error.__context__ = ValueError("what went wrong\nat length")
     play(engine, 4)
     assert set(engine.fallbacks.values()) == {"it cannot be recorded: what went wrong"}
+
+
+class FakeStream:
+    """As much of a stream as is asked for; `log` takes what happens in order."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        self.name, self.log = name, log
+
+    def wait_stream(self, other: FakeStream) -> None:
+        self.log.append(f"{self.name} waits for {other.name}")
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch):
+    """Replace what `CudaRecorder` calls of torch.cuda, as there is no device here; return the log of the calls."""
+    log: list[str] = []
+    mode = ["default"]
+
+    @contextmanager
+    def within(*args, **kwargs):
+        log.append(f"in {[arg.name if isinstance(arg, FakeStream) else arg for arg in args]} {kwargs}")
+        yield
+        log.append("out")
+
+    def warn(name: str) -> None:
+        mode[0] = name
+        warnings.warn("Synchronization debug mode is a prototype feature", stacklevel=1)
+
+    pools = iter(range(1, 10))
+    calls = {
+        "Stream": lambda device: FakeStream("side", log),
+        "current_stream": lambda device: FakeStream("main", log),
+        "stream": within,
+        "device": lambda device: nullcontext(),
+        "graph": lambda graph, pool, stream, capture_error_mode: within(pool, stream, mode=capture_error_mode),
+        "CUDAGraph": lambda: SimpleNamespace(replay=lambda: log.append("replay")),
+        "graph_pool_handle": lambda: next(pools),
+        "default_generators": (torch.Generator(),),
+        "get_sync_debug_mode": lambda: mode[0],
+        "set_sync_debug_mode": warn,
+    }
+    for name, call in calls.items():
+        monkeypatch.setattr(torch.cuda, name, call)
+    return log
+
+
+def test_warm_work_runs_on_the_side_stream_between_what_was_and_what_will_be(fake_cuda):
+    CudaRecorder(torch.device("cuda")).warm(lambda: fake_cuda.append("work"))
+    assert fake_cuda == ["side waits for main", "in ['side'] {}", "work", "out", "main waits for side"]
+
+
+def test_graphs_share_a_pool_until_a_recording_fails(fake_cuda):
+    recorder = CudaRecorder(torch.device("cuda"))
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    recorder.record(lambda: None)()
+    recorder.record(lambda: None)
+    with pytest.raises(ValueError, match="no"):
+        recorder.record(fail)
+    recorder.record(lambda: None)
+    entered = [line for line in fake_cuda if line.startswith("in")]
+    assert [line.split("'")[0] for line in entered] == ["in [1, ", "in [1, ", "in [1, ", "in [2, "]
+    assert "thread_local" in entered[0]
+    assert fake_cuda[2] == "replay"
+
+
+def test_recording_leaves_the_random_streams_where_they_were(fake_cuda):
+    recorder, generator = CudaRecorder(torch.device("cuda")), torch.cuda.default_generators[0]
+    before, host = generator.get_state(), torch.get_rng_state()
+    recorder.record(lambda: torch.rand(3, generator=generator))
+    assert torch.equal(generator.get_state(), before)
+    with pytest.raises(RuntimeError, match="on the host"):
+        recorder.record(lambda: torch.rand(3))
+    assert torch.equal(torch.get_rng_state(), host)
+
+
+def test_a_rehearsal_says_where_work_waits_and_passes_other_warnings_on(fake_cuda):
+    recorder = CudaRecorder(torch.device("cuda"))
+    assert recorder.rehearse(lambda: fake_cuda.append("work")) is None
+    assert "work" in fake_cuda
+
+    def wait() -> None:
+        assert torch.cuda.get_sync_debug_mode() == "warn"
+        warnings.warn("called a synchronizing CUDA operation (Triggered internally)", stacklevel=1)
+        warnings.warn("something else", stacklevel=1)
+
+    with pytest.warns(UserWarning, match="something else") as passed:
+        reason = recorder.rehearse(wait)
+    assert len(passed) == 1
+    assert reason == f"it waits for the device in test_graphs.py, line {wait.__code__.co_firstlineno + 2}"
+    assert torch.cuda.get_sync_debug_mode() == "default"
 
 
 class Late:
