@@ -12,7 +12,7 @@ from torch import nn
 from ganbench.components import companions, trait
 from ganbench.seeds import derive
 from ganbench.suite.assemble import Assembly
-from ganbench.values import DataSpec, Images, Networks
+from ganbench.values import DataSpec, Images, Networks, Stream
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Setup:
 
     parts: Assembly
     data: DataSpec
-    train: Images
-    held_out: Images
+    train: Images | Stream
+    held_out: Images | Stream
     seed: int
     keys: Mapping[str, Any]
     snapshots: tuple[float, ...] = (1.0,)
