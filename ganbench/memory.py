@@ -1,10 +1,12 @@
-"""How the process keeps its memory: glibc's allocator told to reuse large blocks."""
+"""Memory of the process: how much more it may take, and glibc's allocator told to reuse large blocks."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from functools import cache
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
 _PROBE = 1 << 26  # twice the largest size up to which glibc may move its threshold for maps
@@ -15,6 +17,20 @@ class _Usage(ctypes.Structure):
     """What glibc's mallinfo2 returns; ``uordblks`` counts the bytes in use within its heap."""
 
     _fields_ = [(name, ctypes.c_size_t) for name in _FIELDS]
+
+
+def available_bytes() -> int | None:
+    """Return the memory that can be taken without swapping: Linux's MemAvailable, else free pages, else None."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return None
 
 
 @cache

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganbench.memory import available_bytes
 from ganbench.stored import FLOATS
 from ganbench_zoo.members import DAMAGED
-from ganbench_zoo.memory import available_bytes
 
 PREFERRED = ("arr_0", "images", "samples")
 LABELS = ("labels", "y", "label")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ganbench_zoo.memory import available_bytes
+from ganbench.memory import available_bytes
 
 
 def damage(folder: Path, files: Iterable[tuple[str, str]]) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -18,9 +19,9 @@ import torch
 from torch import Tensor
 
 from ganbench import ImageSpec, PointSpec
+from ganbench.memory import available_bytes
 from ganbench.stored import Form, Held, content_sha
 from ganbench_zoo.decode import Decoder, decode_all, threads
-from ganbench_zoo.memory import available_bytes
 
 SMALL = 2**30
 CHUNK = 1024
@@ -32,6 +33,7 @@ class ImageRows:
 
     def __init__(self, decoder: Decoder, names: list[str]) -> None:
         self.decoder, self.names = decoder, names
+        self._threads: tuple[int, ThreadPoolExecutor] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -40,9 +42,12 @@ class ImageRows:
         """Return uint8 (n, C, H, W). Raises ValueError for an image that cannot be decoded or is unlike the first."""
         return torch.from_numpy(decode_all(self.decoder, [self.names[row] for row in rows.tolist()], self._pool))
 
-    @cached_property
+    @property
     def _pool(self) -> ThreadPoolExecutor:
-        return threads()
+        """The threads, of which a process that was forked since needs its own."""
+        if self._threads is None or self._threads[0] != os.getpid():
+            self._threads = os.getpid(), threads()
+        return self._threads[1]
 
     @property
     def nbytes(self) -> int:
