@@ -36,7 +36,7 @@ for one in "${parts[@]}"; do
         part tests "$python" -m pytest -q -m gpu tests -p no:cacheprovider
         ;;
     tune)
-        part tune "$python" -m ganbench tune --device cuda --arch 'mlp,dcgan,sn_resnet' --loss non_saturating --dataset 'fake(size=32)' --json
+        part tune "$python" -m ganbench tune --device cuda --arch 'mlp,dcgan,sn_resnet' --loss non_saturating --dataset fake --json
         ;;
     bench)
         part bench "$python" -m ganbench bench --device cuda --arch 'mlp,dcgan,sn_resnet' --loss non_saturating \
