@@ -33,6 +33,7 @@ from ganbench.training.engine import Engine
 from ganbench.training.kernels import Kernels
 from ganbench.training.setup import Setup
 from ganbench.training.states import PATIENCE, events, lasting, onsets
+from ganbench.training.thrift import Thrift
 from ganbench.training.together import Accord, join
 from ganbench.training.world import Alone, World
 
@@ -64,11 +65,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Controls:
-    """How others steer and watch the loop; the defaults never stop it and tell nobody."""
+    """How others steer and watch the loop; the defaults never stop it and tell nobody.
+
+    ``note`` is told in a sentence what else an onlooker should know. ``thrifty`` allows the loop to go on with less
+    memory (`ganbench.training.thrift`) where a round does not fit.
+    """
 
     stop: Callable[[], bool] = lambda: False
     progress: Callable[[Progress], None] = lambda _: None
     clock: Callable[[], float] = time.perf_counter
+    note: Callable[[str], None] = lambda _: None
+    thrifty: bool = True
 
 
 @dataclass
@@ -119,6 +126,7 @@ class Training:
             often = setup.parts.budget.unit == "seconds"
             self.accord = Accord(world, self.controls.stop, self.controls.clock, often)
             self.controls = replace(self.controls, stop=self.accord.stop, clock=self.accord.clock)
+        self.thrift = Thrift(self.engine, self.controls.note, self.controls.thrifty and world is None)
         self.probe = self.engine.probe()
         self.journal = Journal(folder)
         self.seconds_before = 0.0
@@ -172,7 +180,7 @@ class Training:
                 return self._end(state, reason, engine.counters.rounds)
             stopped = self.controls.stop()
             if not stopped:
-                engine.play_round(share)
+                self.thrift.play(share, safe, played)
                 played.append(share)
                 if self.accord:
                     self.accord.after_round()
@@ -278,7 +286,8 @@ class Training:
         counters, networks = self.engine.counters, self.engine.players.networks
         seconds = self.seconds
         rate = counters.images_seen / max(seconds, 1e-9)
-        return {
+        spared = {"kernels": self.engine.kernels.as_json(), "notes": self.thrift.notes} if self.thrift.notes else {}
+        return spared | {
             "images_seen": counters.images_seen,
             "rounds": counters.rounds,
             "d_updates": counters.discriminator,
