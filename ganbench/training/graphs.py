@@ -210,7 +210,6 @@ class Recorded:
     def forget(self) -> None:
         """Drop all recordings: tensors came to lie elsewhere, or a piece is to do something else from now on."""
         self._pieces = {key: _Piece(reads=piece.reads, fallen=piece.fallen) for key, piece in self._pieces.items()}
-        self._places.forget()
 
     def _carry_out(self, key: Hashable, piece: _Piece, feed: _Feed, work: Work) -> None:
         self._places.bind_gradients()

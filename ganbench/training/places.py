@@ -48,10 +48,6 @@ class Places:
         self._handed: dict[Player, tuple[bool, ...]] = {}
         self._states: list[tuple[Any, int]] = []
 
-    def forget(self) -> None:
-        """Take what there is now for what is to stay."""
-        self._tensors, self._gradients, self._handed, self._states = {}, {}, {}, []
-
     def are_current(self) -> bool:
         """Whether no optimizer got another state from outside since the last piece was carried out."""
         states = (side.optimizer.state for side in self._sides.values())
@@ -131,8 +127,10 @@ class Places:
                 raise RuntimeError(f"its optimizer changes {name[-1]!r} on the host")
 
     def hold(self) -> Callable[[], None]:
-        """Return what brings gradients, buffers and the host's part of the optimizers back to how they are now."""
-        gradients = {p: p.grad for side in self._sides.values() for p in side.params}
+        """Return what brings buffers and the host's part of the optimizers back to how they are now.
+
+        Gradients are left: the piece that failed makes them anew.
+        """
         optimizers = [side.optimizer for side in self._sides.values()]
         containers: list[dict[Any, Any]] = [self._tensors, self._gradients, *self._buffers]
         for optimizer in optimizers:
@@ -140,8 +138,6 @@ class Places:
         places = [(container, dict(container)) for container in containers]
 
         def bring_back() -> None:
-            for p, gradient in gradients.items():
-                p.grad = gradient
             for container, content in places:
                 container.clear()
                 container.update(content)
