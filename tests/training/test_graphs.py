@@ -465,6 +465,14 @@ def test_a_piece_that_reads_on_the_host_is_carried_out_for_good_and_says_why(mak
     assert engine.used()["fallbacks"] == engine.fallbacks
 
 
+def test_a_recording_that_fails_midway_leaves_buffers_as_they_were(make_setup):
+    options = {"loss": Reading(), "architecture": Drifting()}
+    wanted, engine = plain(make_setup(**options)), Engine(make_setup(**options), CPU)
+    record(engine)
+    assert_equal(play(engine, 6), play(wanted, 6))
+    assert set(engine.fallbacks) == {"graph of G generator"}
+
+
 class ReadingBalance(Reading):
     """The same, with a discriminator whose logits are not always looked at."""
 
