@@ -4,8 +4,8 @@ A recording does the same to the same addresses. So what a phase draws is copied
 piece leaves for others (gradients that another piece steps, an optimizer's state, buffers) is brought back to where it
 first lay. A piece that cannot be recorded is carried out each time, and `Recorded.fallbacks` says why.
 
-Random numbers: a replay draws from where the device's generator stands, so seeding before it works as it does for a
-piece that is carried out (see "Random seed" in https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
+Random numbers: before a replay PyTorch tells the graph the seed and the offset at which the device's generator stands,
+and moves it on by what the graph draws. So seeding before a piece does the same whether it is carried out or played.
 """
 
 from __future__ import annotations
