@@ -81,12 +81,12 @@ class Part(Game):
         """Draw from where the part drew when it first evaluated ``key``."""
         batch = self.batch
         before = batch.stream()
-        if not self._replays or key not in batch.begins:
+        if not self._replays:
             batch.begins[key] = before
-            yield
-        else:
+        elif key in batch.begins:
             batch.set_stream(batch.begins[key])
-            yield
+        yield
+        if self._replays and key in batch.begins:
             batch.set_stream(before)
 
     def _augmented(self, side: str, x: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -10,11 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import ganbench_zoo.architectures
 from ganbench.errors import CannotBeCut
 from ganbench.training.engine import Engine
 from ganbench.training.parts import cannot_be_cut, in_parts
 from ganbench.training.phase import Evaluation, Task, whole
-from ganbench.values import ImageSpec, Sample
+from ganbench.values import Images, ImageSpec, Sample
 from ganbench_zoo.losses import (
     began,
     ebgan,
@@ -49,6 +52,11 @@ from ganbench_zoo.regularizers import (
 )
 
 CPU = torch.device("cpu")
+ARCHITECTURES = [
+    architecture
+    for module in pkgutil.iter_modules(ganbench_zoo.architectures.__path__)
+    for architecture in importlib.import_module(f"ganbench_zoo.architectures.{module.name}").architectures()
+]
 PHASES = ("discriminator", "generator")
 
 LOSSES = [
@@ -199,6 +207,27 @@ def test_augmented_and_packed_samples_get_the_numbers_of_the_whole_batch(make, t
     assert_same(lambda: make(loss, augmentations=(Bright(),), regularizers=(r2.R2(), orthogonal.Orthogonal())), 2)
 
 
+@dataclass(frozen=True)
+class Late:
+    """Lets the generator's phase draw for the real samples first here, then draws on."""
+
+    name: ClassVar[str] = "late"
+    phases: ClassVar[frozenset[str]] = frozenset({"generator"})
+    separable: ClassVar[bool] = True
+
+    def penalty(self, game: Any) -> Tensor:
+        distances = (game.real - game.fake).flatten(1).square().mean(dim=1)
+        return (distances * game.uniform(len(distances))).mean()
+
+
+def test_what_is_first_read_of_a_part_draws_as_the_whole_batch_would(make, toys, monkeypatch):
+    monkeypatch.setattr(toys.Brightness, "separable", True, raising=False)
+    bright = {"loss": hinge.Hinge(), "augmentations": (toys.Brightness(),)}
+    assert_same(lambda: make(regularizers=(Late(), Late()), **bright), 4)
+    after = make(regularizers=(Late(), feature_matching.FeatureMatching()), **bright)
+    assert refusal(after) == "feature_matching draws random numbers after one that is evaluated on parts"
+
+
 def test_an_augmentation_that_says_nothing_is_refused(make, toys):
     assert "brightness does not say that it is separable" in refusal(make(augmentations=(toys.Brightness(),)))
 
@@ -276,8 +305,25 @@ def test_parts_have_to_be_whole_packs(make):
     assert cannot_be_cut(make(pac=4).players, (), 4, 16) is None
 
 
-def test_spectral_norm_and_labels(make, toys):
+def test_spectral_norm_takes_its_one_step_for_all_parts(make, toys):
     assert_same(lambda: make(ragan.RaGan(), architecture=toys.Tiny(spectral=True), regularizers=(r1.R1(),)), 4)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=named)
+def test_architectures_of_the_zoo_are_the_same_in_parts(make, architecture):
+    component, data = architecture.smallest()
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randint(0, 256, (8, *data.shape), generator=generator).byte()
+    images = Images(samples if len(data.shape) == 3 else samples.float() / 255, torch.arange(8) % 3)
+    few = {"data": data, "train": images, "test": images, "batch_size": 4}
+
+    def engine() -> Engine:
+        return make(ragan.RaGan(), architecture=component, regularizers=(r1.R1(),), **few)
+
+    if engine().players.networks.batch_coupling == "none":
+        assert_same(engine, 2)
+    else:
+        assert "samples of a batch" in refusal(engine())
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
