@@ -55,11 +55,13 @@ class _Variant:
 class Compiled:
     """Evaluates phases through `torch.compile` and leaves their gradient in the parameters.
 
-    ``backend`` is torch's name of a compiler; ``note`` is told each fallback once. ``fallbacks`` and ``seconds`` hold,
+    ``backend`` is what `torch.compile` takes; ``note`` is told each fallback once. ``fallbacks`` and ``seconds`` hold,
     by variant ("discriminator with r1"), why it is not compiled and how long its first evaluation took.
     """
 
-    def __init__(self, backend: str = "inductor", note: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, backend: str | Callable[..., Any] = "inductor", note: Callable[[str], None] | None = None
+    ) -> None:
         self.fallbacks: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self._backend, self._note = backend, note
