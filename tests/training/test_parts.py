@@ -244,6 +244,7 @@ def test_latents_are_moved_part_by_part(make, toys):
         def penalty(self, game: Any) -> Tensor:
             return game.latents.square().mean()
 
+    assert_same(lambda: make(regularizers=(Step(),)), 4)
     assert_same(lambda: make(regularizers=(Step(), Pull())), 4)
     assert "latent_step differentiates on the whole batch" in refusal(make(regularizers=(toys.LatentStep(),)))
 
