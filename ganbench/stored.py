@@ -137,6 +137,11 @@ class Held:
     def __getitem__(self, rows: Tensor) -> Tensor:
         return self.stored[rows]
 
+    @property
+    def whole(self) -> Tensor:
+        """All of them."""
+        return self.stored
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over type, shape and values."""

@@ -73,7 +73,11 @@ DataSpec = ImageSpec | PointSpec
 
 
 class Rows(Protocol):
-    """Stored samples that are read when they are asked for; ``fingerprint`` is a hash of the whole content."""
+    """Stored samples that are read when they are asked for, perhaps by several threads at once.
+
+    ``fingerprint`` is a hash of the whole content. May also have ``whole``: all samples as one tensor, where they lie
+    in memory or are mapped into it.
+    """
 
     @property
     def fingerprint(self) -> str:

@@ -23,11 +23,11 @@ class Dataset(Component, Protocol):
     ``fingerprint(root) -> str`` where the content is the user's own and belongs to a run's identity. A field that only
     says where the data lie has the metadata ``{"location": True}`` and does not.
 
-    May also define ``truth(root) -> Truth`` where the modes of the data are known; ``stream(root, split) -> Stream``
-    for sets too large for memory; and the class method ``opening(path) -> Dataset | None``: a dataset of what lies at
-    this path, if it is something that it can read. The split "all" of that one holds everything there; its field
-    ``value_range``, where it has one, is set to what the floats of images are said to lie in; the docstring of
-    ``opening`` begins with "Open" and what it opens.
+    May also define ``truth(root) -> Truth`` where the modes of the data are known; ``stream(root, split) -> Stream``,
+    the same samples as `load` gives, for sets too large for memory; and the class method ``opening(path) -> Dataset |
+    None``: a dataset of what lies at this path, if it is something that it can read. The split "all" of that one holds
+    everything there; its field ``value_range``, where it has one, is set to what the floats of images are said to lie
+    in; the docstring of ``opening`` begins with "Open" and what it opens.
     """
 
     extractor: ClassVar[str]
@@ -79,7 +79,8 @@ class Baseline(Component, Protocol):
     """A reference row outside the product of architectures and losses: one of two methods.
 
     ``fit(data, images, rng) -> Sampler`` returns a sampler that was fitted to ``images``, a function from n to up to n
-    stored samples (uint8 (n, C, H, W) or float32 (n, d)); it is cheap, and run once.
+    stored samples (uint8 (n, C, H, W) or float32 (n, d)); it is cheap, and run once. ``images`` are a `Stream` where
+    the split is too large for memory; ``images.pixels[rows]``, rows int64, reads of both.
     ``combination(data) -> Combination`` says what to train; it is run with every seed of the suite, on its budget, and
     kept, stopped and scored like any other run. Raises ValueError for data that it cannot draw.
     """

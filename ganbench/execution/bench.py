@@ -22,7 +22,7 @@ from ganbench.endings import FINISHED
 from ganbench.errors import GanbenchError, RankLost
 from ganbench.execution.environment import PeakMemory, configure, describe_environment
 from ganbench.execution.job import Job, Progress, Result
-from ganbench.execution.requirements import Splits, find_metric, load_splits, usable_extractor
+from ganbench.execution.requirements import Splits, draw_baseline, find_metric, load_splits, usable_extractor
 from ganbench.execution.torchrun import Call, in_step
 from ganbench.execution.tuning import candidates, remember, remembered, tune, tuning_key
 from ganbench.results.record import Record
@@ -93,7 +93,7 @@ class Bench:
                 "n": len(splits.test),
                 "flips": False,
             }
-            subject = Subject(label, splits.domain, splits.spec, splits.train, splits.test, provenance, splits.truth)
+            subject = Subject(label, splits.domain, splits.spec, splits.scored, splits.test, provenance, splits.truth)
             self._evaluators[label] = Evaluator(settings, subject, self.device, ReferenceCache())
         return self._evaluators[label]
 
@@ -313,7 +313,7 @@ class Bench:
             splits = self.splits(run.labels["dataset"])
             baseline = component(self.catalog, "baseline", run.config["baseline"])
             rng = torch.Generator().manual_seed(derive(run.seed, "baseline", _key(run.config["baseline"])))
-            self._baselines[run.id] = baseline.fit(splits.spec, splits.train, rng)(self.job.scoring.samples)
+            self._baselines[run.id] = draw_baseline(baseline, splits, rng, self.job.scoring.samples)
         return self._baselines[run.id]
 
     def _draw_sheet(self, run: Run, folder: RunFolder) -> None:

@@ -24,7 +24,7 @@ from ganbench.catalog import Catalog
 from ganbench.components import Metric, trait
 from ganbench.errors import DatasetError, SuiteError, did_you_mean
 from ganbench.execution.ladder_report import Climb, MetricReport, Report, Steps
-from ganbench.execution.requirements import Splits, find_metric, load_splits, usable_extractor
+from ganbench.execution.requirements import Splits, find_metric, load_splits, require_memory, usable_extractor
 from ganbench.scoring.evaluate import Evaluator
 from ganbench.scoring.ladder import LADDERS, Ladder, Stock
 from ganbench.scoring.reference import ReferenceCache, content_hash
@@ -36,6 +36,7 @@ from ganbench.suite.expand import standard_metrics
 from ganbench.suite.parameters import describe, instantiate
 from ganbench.suite.plan import PlannedDataset
 from ganbench.suite.terms import parse_term
+from ganbench.training.stream import select
 from ganbench.values import Images
 
 SAMPLES = 2_500
@@ -102,9 +103,9 @@ class _Climber:
 
     def _divide(self, splits: Splits) -> tuple[Stock, Images]:
         """Return what rungs are made of, and what stands for training data."""
+        require_memory(splits.train, splits.spec, f"a ladder on {self.ask.dataset!r}")
         rows = permutation(len(splits.train), self.ask.seed)
         held = int(len(rows) * TRAINING)
-        everything = Stock(splits.train, len(rows), self.ask.seed)
         rest = len(rows) - held
         n = self.ask.samples or min(rest // 2, len(splits.test), SAMPLES)
         if not 2 <= n <= rest:
@@ -112,7 +113,7 @@ class _Climber:
                 f"dataset {self.ask.dataset!r}: a rung of {n} samples was asked for; three quarters of its training "
                 f"split are {rest}, and a rung takes from 2 to that many"
             )
-        return Stock(everything.take(rows[held:]), n, self.ask.seed), everything.take(rows[:held])
+        return Stock(select(splits.train, rows[held:]), n, self.ask.seed), select(splits.train, rows[:held])
 
     def _metrics(self) -> tuple[tuple[tuple[str, Metric], ...], dict[str, str]]:
         """Return the metrics that were asked for, or all that have a meaning here, and what speaks against others."""

@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import torch
+from torch import Tensor
 
 from ganbench.catalog import Catalog
-from ganbench.components import Extractor, Metric, Truth, trait
+from ganbench.components import Baseline, Extractor, Metric, Truth, trait
 from ganbench.errors import DatasetError, ExtractorUnavailable, SuiteError
+from ganbench.memory import available_bytes
 from ganbench.scoring.provenance import resolve_metric
 from ganbench.suite.assemble import component
 from ganbench.suite.parameters import instantiate
 from ganbench.suite.plan import PlannedDataset
 from ganbench.suite.terms import parse_term
-from ganbench.values import DataSpec, Images
+from ganbench.values import DataSpec, Images, ImageSpec, Stream
+
+HELD = 0.25
+"""Share of the available memory that a split which can be streamed may take: a larger one is streamed."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """A loaded dataset: what GANs see, what they are compared with, and its modes where it knows them."""
+    """A loaded dataset: what GANs see, what they are compared with, and its modes where it knows them.
+
+    ``streamed`` is the training split of a dataset that can be streamed, whether or not ``train`` is held in memory.
+    """
 
     spec: DataSpec
     domain: str
-    train: Images
-    test: Images
+    train: Images | Stream
+    test: Images | Stream
     truth: Truth | None = None
+    streamed: Stream | None = None
+
+    @property
+    def scored(self) -> Images | Stream:
+        """The training split as scores read it: its hash must not tell how much memory a machine has."""
+        return self.train if self.streamed is None else self.streamed
 
 
 def load_splits(catalog: Catalog, planned: PlannedDataset, data_root: Path) -> Splits:
     """Return the splits of a dataset that GANs see and are compared with.
+
+    Where the dataset can be streamed, its training split is if it would take more than `HELD` of the memory that is
+    available; its test split is read as it is needed, unless the dataset itself holds it.
 
     Raises:
         DatasetError: it is missing, truncated, or of mixed sizes.
@@ -38,13 +58,61 @@ def load_splits(catalog: Catalog, planned: PlannedDataset, data_root: Path) -> S
     dataset = component(catalog, "dataset", planned.component)
     try:
         spec = dataset.spec(data_root)
-        train, test = (dataset.load(data_root, split) for split in ("train", "test"))
         truth = dataset.truth(data_root) if hasattr(dataset, "truth") else None
+        if not hasattr(dataset, "stream"):
+            train, test = (dataset.load(data_root, split) for split in ("train", "test"))
+            return Splits(spec, dataset.domain, train, test, truth)
+        available = available_bytes()
+        streamed, test = (dataset.stream(data_root, split) for split in ("train", "test"))
+        large = available is not None and _nbytes(streamed, spec) > HELD * available
+        train = streamed if large else _held(streamed) or dataset.load(data_root, "train")
     except (ValueError, OSError) as error:
         raise DatasetError(f"dataset {planned.label!r}: {error}") from error
     except Exception as error:  # a stranger's dataset
         raise DatasetError(f"dataset {planned.label!r} raised {type(error).__name__}: {error}") from error
-    return Splits(spec, dataset.domain, train, test, truth)
+    return Splits(spec, dataset.domain, train, test, truth, streamed)
+
+
+def draw_baseline(baseline: Baseline, splits: Splits, rng: torch.Generator, n: int) -> Tensor:
+    """Return up to ``n`` stored samples of a baseline that is fitted to the training split.
+
+    Raises:
+        DatasetError: it wants that split in memory, which has no room for it.
+    """
+    try:
+        drawn: Tensor = cast(Any, baseline).fit(splits.spec, splits.train, rng)(n)
+    except (TypeError, AttributeError) as error:
+        if isinstance(splits.train, Images):
+            raise
+        raise DatasetError(
+            f"the training split takes more than {HELD:.0%} of the memory that is available, so it is streamed, and "
+            f"baseline {baseline.name!r} cannot be fitted to a stream ({error})"
+        ) from error
+    return drawn
+
+
+def require_memory(images: Images | Stream, spec: DataSpec, what: str) -> None:
+    """Refuse a streamed split that is to be held whole and would take more than half of the available memory.
+
+    Raises:
+        DatasetError: so it is; the sentence begins with ``what``.
+    """
+    needed, available = _nbytes(images, spec), available_bytes()
+    if isinstance(images, Stream) and available is not None and needed > available / 2:
+        raise DatasetError(
+            f"{what} wants the whole training split in memory: {needed / 2**30:.1f} GiB, more than half of the "
+            f"{available / 2**30:.1f} GiB that are available"
+        )
+
+
+def _nbytes(images: Images | Stream, spec: DataSpec) -> int:
+    return len(images) * math.prod(spec.shape) * (1 if isinstance(spec, ImageSpec) else 4)
+
+
+def _held(streamed: Stream) -> Images | None:
+    """Return a stream whose samples lie in memory, or are mapped into it, as images; None for any other."""
+    whole = getattr(streamed.pixels, "whole", None)
+    return None if whole is None else Images(whole, streamed.labels)
 
 
 def find_metric(catalog: Catalog, text: str) -> Metric:

@@ -33,17 +33,17 @@ VERSION = 1
 
 
 class Kept:
-    """The images of ``rows``, decoded: `ganbench.values.Rows`, and as a whole the tensor ``pixels`` on disk."""
+    """The images of ``rows``, decoded: `ganbench.values.Rows`, and as a ``whole`` a tensor on disk."""
 
     def __init__(self, rows: ImageRows, array: np.ndarray) -> None:
-        self.pixels, self._rows = torch.from_numpy(array), rows
+        self.whole, self._rows = torch.from_numpy(array), rows
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.whole)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Return a copy of some images, uint8 (n, C, H, W)."""
-        return self.pixels[rows]
+        return self.whole[rows]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -53,7 +53,7 @@ class Kept:
         return content_sha(ImageSpec(self._rows.decoder.shape), len(self), self._chunks())
 
     def _chunks(self) -> Iterator[Tensor]:
-        yield from self.pixels.split(CHUNK)
+        yield from self.whole.split(CHUNK)
 
 
 def load_whole(rows: ImageRows, name: str, remedy: str, cache: bool) -> Tensor:
@@ -64,7 +64,7 @@ def load_whole(rows: ImageRows, name: str, remedy: str, cache: bool) -> Tensor:
     """
     on_disk = kept(rows) if cache else None
     if on_disk is not None:
-        return on_disk.pixels
+        return on_disk.whole
     check_memory(name, rows.nbytes, remedy)
     return rows[torch.arange(len(rows))]
 

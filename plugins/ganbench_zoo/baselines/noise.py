@@ -16,6 +16,9 @@ from torch import Tensor
 import ganbench
 from ganbench import DataSpec, Images, ImageSpec
 from ganbench.components import Sampler
+from ganbench.values import Stream
+
+CHUNK = 2**16
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,10 @@ class Noise:
     name: ClassVar[str] = "noise"
     paper: ClassVar[str] = "reference row, no publication"
 
-    def fit(self, data: DataSpec, images: Images, rng: torch.Generator) -> Sampler:
+    def fit(self, data: DataSpec, images: Images | Stream, rng: torch.Generator) -> Sampler:
         """Take a seed from ``rng``; the sampler returns the same first n samples each time."""
         seed = int(torch.randint(2**63 - 1, (), generator=rng, device=rng.device))
-        low, high = images.pixels.amin(0), images.pixels.amax(0)
+        low, high = (torch.zeros(0), torch.zeros(0)) if isinstance(data, ImageSpec) else _box(images)
 
         def sample(n: int) -> Tensor:
             stream = torch.Generator().manual_seed(seed)
@@ -37,6 +40,12 @@ class Noise:
             return low + (high - low) * torch.rand(n, *data.shape, generator=stream)
 
         return sample
+
+
+def _box(points: Images | Stream) -> tuple[Tensor, Tensor]:
+    """Return the least and the largest coordinates, float32 (d,) each."""
+    bounds = [torch.aminmax(points.pixels[rows], dim=0) for rows in torch.arange(len(points)).split(CHUNK)]
+    return torch.stack([b.min for b in bounds]).amin(0), torch.stack([b.max for b in bounds]).amax(0)
 
 
 @ganbench.hookimpl

@@ -15,6 +15,7 @@ import torch
 import ganbench
 from ganbench import DataSpec, Images
 from ganbench.components import Sampler
+from ganbench.values import Stream
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Real:
     name: ClassVar[str] = "real"
     paper: ClassVar[str] = "reference row, no publication"
 
-    def fit(self, data: DataSpec, images: Images, rng: torch.Generator) -> Sampler:
+    def fit(self, data: DataSpec, images: Images | Stream, rng: torch.Generator) -> Sampler:
         """Shuffle ``images`` once by ``rng``; the sampler returns the first n, or all where there are fewer."""
         order = torch.randperm(len(images), generator=rng, device=rng.device).cpu()
         return lambda n: images.pixels[order[:n]]
