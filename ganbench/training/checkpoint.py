@@ -176,7 +176,8 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, entries: dict[int, dict
     """
     params = [p for group in optimizer.param_groups for p in group["params"]]
     known = {place: optimizer.state.get(p, {}) for place, p in enumerate(params)}
-    if all(known[place].keys() == entry.keys() for place, entry in entries.items()):
+    there = {place: found.keys() for place, found in known.items() if found}
+    if there == {place: entry.keys() for place, entry in entries.items()}:
         for place, entry in entries.items():
             for key, value in entry.items():
                 if isinstance(value, Tensor):

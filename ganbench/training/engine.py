@@ -22,13 +22,14 @@ from ganbench.training.ema import Ema
 from ganbench.training.game import Draws, Players, differentiates_weights, due_regularizers
 from ganbench.training.kernels import Kernels
 from ganbench.training.meter import Counters, Meter
-from ganbench.training.phase import Evaluation, States, Task, whole
+from ganbench.training.phase import Evaluation, States, Task
 from ganbench.training.precision import products, region
 from ganbench.training.runner import Eager, Runner
 from ganbench.training.setup import Setup, build_networks
 from ganbench.training.side import all_modules, build_side, require_gradient
 from ganbench.training.stream import LatentStream
 from ganbench.training.value import PROBE_SIZE, Probe
+from ganbench.training.ways import adopt
 from ganbench.values import Images, Player
 
 MOVES: dict[str, tuple[Player, ...]] = {
@@ -41,14 +42,16 @@ MOVES: dict[str, tuple[Player, ...]] = {
 class Engine:
     """One run in flight: networks, optimizers, states, counters.
 
-    ``differentiate`` evaluates a phase and leaves its gradient in the parameters; ``runner`` carries out the work.
+    ``differentiate`` evaluates a phase and leaves its gradient in the parameters; ``runner`` carries out the work;
+    ``without`` says which of the chosen kernels there cannot be, and why.
     """
 
     def __init__(self, setup: Setup, device: torch.device, kernels: Kernels | None = None) -> None:
         self.setup, self.device, self.kernels = setup, device, kernels or Kernels()
         self.counters, self.meter = Counters(), Meter()
-        self.differentiate: Callable[[Task], Evaluation] = whole
-        self.runner: Runner = Eager(self.kernels.channels_last)
+        self.differentiate: Callable[[Task], Evaluation]
+        self.runner: Runner
+        self.without: dict[str, str] = {}
         networks = build_networks(setup)
         layout = torch.channels_last if self.kernels.channels_last else torch.preserve_format
         for module in all_modules(networks):
@@ -79,12 +82,13 @@ class Engine:
         self.round = torch.zeros((), dtype=torch.int64, device=device)
         self.first_bad = torch.full((), -1, dtype=torch.int64, device=device)
         self._region = partial(region, setup.parts.recipe.precision, device)
+        adopt(self, self.kernels)
 
     @property
     def fallbacks(self) -> dict[str, str]:
         """Which chosen kernels could not be used, by what fell back, and why."""
-        parts = (self.differentiate, self.runner)
-        return {what: why for part in parts for what, why in getattr(part, "fallbacks", {}).items()}
+        told = [getattr(part, "fallbacks", {}) for part in (self.differentiate, self.runner)]
+        return {what: why for found in (self.without, *told) for what, why in found.items()}
 
     def used(self) -> dict[str, Any]:
         """Return the kernels and what fell back, as JSON, for the run's environment."""
@@ -136,9 +140,9 @@ class Engine:
         for move in self.setup.parts.recipe.schedule:
             self.play_move(move)
         due = self._due_constraints("round", self.counters.rounds + 1)
-        self._run(("round", due), lambda: self._end_round(due))
+        weight = self.ema.weight(self.counters.images_seen - seen, self.counters.images_seen)
+        self._run(("round", due), partial(self._end_round, due, self.runner.number("ema", weight)))
         self.counters.rounds += 1
-        self.ema.update(self.counters.images_seen - seen, self.counters.images_seen)
 
     def play_move(self, move: str) -> None:
         """Evaluate every mover of ``move`` at the same point, then step all; twice where one extrapolates first."""
@@ -240,10 +244,11 @@ class Engine:
         for constraint, state in (self.constraints[place] for place in places):
             constraint(self._constrained(constraint), state)
 
-    def _end_round(self, constraints: tuple[int, ...]) -> None:
+    def _end_round(self, constraints: tuple[int, ...], weight: float | Tensor) -> None:
         self._constrain(constraints)
         self._note_bad(torch.nn.utils.get_total_norm([p for side in self.sides.values() for p in side.params]))
         self.round.add_(1)
+        self.ema.move(weight)
 
     def seed(self, seed: int) -> None:
         """Set torch's global streams, from which networks and components draw: done anew before every phase."""

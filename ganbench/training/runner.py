@@ -18,6 +18,9 @@ class Runner(Protocol):
     def draws(self, side: Side, k: int, n: int) -> Draws:
         """Return what phase ``k`` of a side draws: ``n`` samples of each kind."""
 
+    def number(self, name: str, value: float) -> float | Tensor:
+        """Return ``value``, which changes from time to time, as work may read it."""
+
     def run(self, key: Hashable, work: Callable[[], None]) -> None:
         """Carry out ``work``; pieces of the same ``key`` do the same to the same tensors."""
 
@@ -38,6 +41,10 @@ class Eager:
         if self._channels_last and images.dim() == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         return images, labels
+
+    def number(self, name: str, value: float) -> float | Tensor:  # noqa: ARG002  the name is for those who record
+        """Return the number."""
+        return value
 
     def run(self, key: Hashable, work: Callable[[], None]) -> None:  # noqa: ARG002  the key is for those who record
         """Do the work."""

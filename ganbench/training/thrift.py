@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 
 import torch
 
@@ -17,11 +16,10 @@ from ganbench.errors import CannotBeCut, MemoryExhausted
 from ganbench.training.checkpoint import State, restore
 from ganbench.training.engine import Engine
 from ganbench.training.kernels import Kernels
-from ganbench.training.parts import cannot_be_cut, in_parts
-from ganbench.training.phase import whole
-from ganbench.training.recompute import layers_in_sequence, recompute
-from ganbench.training.runner import Eager
+from ganbench.training.parts import cannot_be_cut
+from ganbench.training.recompute import layers_in_sequence
 from ganbench.training.side import all_modules
+from ganbench.training.ways import adopt
 
 _CPU_SAYS = ("can't allocate memory", "not enough memory")
 
@@ -66,19 +64,6 @@ class Thrift:
             tried.append(f"{name}: {found}")
         _go_back(engine, safe)
         raise MemoryExhausted(f"a batch of {batch} does not fit into the memory of {engine.device}; {'; '.join(tried)}")
-
-
-def adopt(engine: Engine, kernels: Kernels) -> None:
-    """Let ``engine`` spare memory as ``kernels`` say from its next phase on, neither compiled nor recorded.
-
-    What is computed again in the backward pass stays so.
-    """
-    if kernels.checkpoint:
-        for network in all_modules(engine.players.networks):
-            recompute(network)
-    engine.differentiate = partial(in_parts, parts=kernels.parts) if kernels.parts > 1 else whole
-    engine.runner = Eager(kernels.channels_last)
-    engine.kernels = kernels
 
 
 def _choices(engine: Engine) -> Iterator[tuple[str, Kernels]]:
