@@ -27,10 +27,10 @@ from ganbench.training.precision import products, region
 from ganbench.training.runner import Eager, Runner
 from ganbench.training.setup import Setup, build_networks
 from ganbench.training.side import all_modules, build_side, require_gradient
-from ganbench.training.stream import LatentStream
+from ganbench.training.stream import LatentStream, place, select
 from ganbench.training.value import PROBE_SIZE, Probe
 from ganbench.training.ways import adopt
-from ganbench.values import Images, Player
+from ganbench.values import Images, Player, Stream
 
 MOVES: dict[str, tuple[Player, ...]] = {
     "D": ("discriminator",),
@@ -70,7 +70,7 @@ class Engine:
             states,
             joint=self.kernels.joint,
         )
-        train = _on_device(setup.train, device)
+        train = place(setup.train, device)
         self.sides = {player: build_side(setup, networks, player, train, device) for player in self._moving()}
         weights = {player: tuple(side.params) for player, side in self.sides.items()}
         self.players = replace(self.players, weights=weights)
@@ -121,13 +121,14 @@ class Engine:
         z, fake_labels = latents.batch(0, len(real))
         return Probe(real, labels, z, fake_labels, train, train_labels)
 
-    def _some(self, images: Images, seed: int) -> tuple[Tensor, Tensor | None]:
+    def _some(self, images: Images | Stream, seed: int) -> tuple[Tensor, Tensor | None]:
         """Return whole packs out of ``images``, at most `PROBE_SIZE` of them, in network range, and their labels."""
         pac = self.setup.parts.recipe.pac
         n = min(PROBE_SIZE, len(images)) // pac * pac
         index = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:n]
-        labels = None if images.labels is None else images.labels[index].to(self.device)
-        return self.setup.data.decode(images.pixels[index]).to(self.device), labels
+        chosen = select(images, index)
+        labels = None if chosen.labels is None else chosen.labels.to(self.device)
+        return self.setup.data.decode(chosen.pixels).to(self.device), labels
 
     # Playing
 
@@ -263,7 +264,3 @@ class Engine:
         """Note the current round in `first_bad` if ``value`` is not finite and nothing was noted before."""
         keep = value.detach().isfinite() | (self.first_bad >= 0)
         self.first_bad.copy_(torch.where(keep, self.first_bad, self.round))
-
-
-def _on_device(images: Images, device: torch.device) -> Images:
-    return Images(images.pixels.to(device), None if images.labels is None else images.labels.to(device))

@@ -15,7 +15,7 @@ from ganbench.components import trait
 from ganbench.seeds import derive
 from ganbench.training.setup import Setup
 from ganbench.training.stream import ImageStream, LatentStream
-from ganbench.values import Images, Networks, Player
+from ganbench.values import Images, Networks, Player, Stream
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Side:
                 group["lr"] = rate
 
 
-def build_side(setup: Setup, networks: Networks, player: Player, train: Images, device: torch.device) -> Side:
+def build_side(setup: Setup, networks: Networks, player: Player, train: Images | Stream, device: torch.device) -> Side:
     """Return the side of ``player``, whose networks and training images lie on ``device``."""
     recipe = setup.parts.recipe
     own = networks.discriminator if player == "discriminator" else networks.generator
@@ -70,6 +70,7 @@ def build_side(setup: Setup, networks: Networks, player: Player, train: Images, 
             setup.data,
             recipe.batch_size,
             derive(setup.seed, f"data order/{player}", setup.keys["dataset"]),
+            device,
         ),
         phase_seed=derive(setup.seed, f"phase/{player}"),
         updates=torch.zeros((), device=device),
