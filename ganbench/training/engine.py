@@ -223,9 +223,9 @@ class Engine:
 
     @torch.no_grad()
     def _renew(self, states: States) -> None:
-        for place, tensors in states:
+        for number, tensors in states:
             for key, value in tensors.items():
-                self.players.states[place][1][key].copy_(value)
+                self.players.states[number][1][key].copy_(value)
 
     def _count(self, player: Player) -> None:
         setattr(self.counters, player, getattr(self.counters, player) + 1)
@@ -233,16 +233,16 @@ class Engine:
             self.counters.images_seen += self.setup.parts.recipe.batch_size
 
     def _due_constraints(self, after: str, count: int) -> tuple[int, ...]:
-        """Return the places of the constraints that act after what has now happened ``count`` times."""
+        """Return the numbers of the constraints that act after what has now happened ``count`` times."""
         return tuple(
-            place
-            for place, (constraint, _) in enumerate(self.constraints)
+            number
+            for number, (constraint, _) in enumerate(self.constraints)
             if constraint.after == after and count % trait(constraint, "every") == 0
         )
 
     @torch.no_grad()
-    def _constrain(self, places: Iterable[int]) -> None:
-        for constraint, state in (self.constraints[place] for place in places):
+    def _constrain(self, numbers: Iterable[int]) -> None:
+        for constraint, state in (self.constraints[number] for number in numbers):
             constraint(self._constrained(constraint), state)
 
     def _end_round(self, constraints: tuple[int, ...], weight: float | Tensor) -> None:
