@@ -93,7 +93,7 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, weight = self.style(style), self.weight * self.gain  # (N, inputs), (outputs, inputs, k, k)
-        x = x * scale[:, :, None, None]
+        x = x * scale[:, :, None, None].to(x.dtype)
         if self.after is None:
             x = F.conv2d(x, weight, padding=self.padding)
         else:
@@ -101,7 +101,7 @@ class ModulatedConv2d(nn.Module):
         if not self.demodulate:
             return x
         variance = scale.square() @ weight.square().sum(dim=(2, 3)).T  # (N, outputs)
-        return x * (variance + EPSILON).rsqrt()[:, :, None, None]
+        return x * (variance + EPSILON).rsqrt()[:, :, None, None].to(x.dtype)
 
 
 class StyledLayer(nn.Module):
@@ -122,7 +122,8 @@ class StyledLayer(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         x = self.convolution(x, style)  # (N, outputs, size, size)
         noise = torch.randn_like(x[:, :1]) if self.training else self.noise
-        return activated(x + noise * self.strength + self.bias[:, None, None])
+        noise = (noise * self.strength).to(x.dtype)  # under autocast, feature maps stay in its type
+        return activated(x + noise + self.bias[:, None, None].to(x.dtype))
 
 
 class ToPixels(nn.Module):

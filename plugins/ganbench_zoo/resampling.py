@@ -9,9 +9,24 @@ Differs: in nothing. Beyond the border everything is zero, as in the authors' co
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def strided(convolve: Callable[..., Tensor], x: Tensor, kernels: Tensor) -> Tensor:
+    """Convolve every channel of ``x`` with its own kernel (4x4, stride 2), on the CPU in float32 at least.
+
+    In half precision PyTorch's CPU kernels of that are slow: halving in its backward pass, doubling in its forward.
+    """
+    if x.device.type != "cpu":
+        return convolve(x, kernels, stride=2, padding=1, groups=x.shape[1])
+    given = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    precise = torch.promote_types(x.dtype, torch.float32)
+    with torch.autocast("cpu", enabled=False):
+        return convolve(x.to(precise), kernels.to(precise), stride=2, padding=1, groups=x.shape[1]).to(given)
 
 
 class Lowpass(nn.Module):
@@ -33,14 +48,14 @@ class Doubling(Lowpass):
     """(N, C, H, W) to (N, C, 2 H, 2 W): zeros between the pixels, then the filter, times four."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, 4 * self.kernels(x), stride=2, padding=1, groups=x.shape[1])
+        return strided(F.conv_transpose2d, x, 4 * self.kernels(x))
 
 
 class Halving(Lowpass):
     """(N, C, H, W) to (N, C, H / 2, W / 2): the filter, then every second pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernels(x), stride=2, padding=1, groups=x.shape[1])
+        return strided(F.conv2d, x, self.kernels(x))
 
 
 class Smoothing(Lowpass):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import sys
 from pathlib import Path
@@ -13,15 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from ganbench import Critique, ImageSpec
+from ganbench import Critique, ImageSpec, Sample
+from ganbench.catalog import load_catalog
 from ganbench_zoo.architectures.dcgan import Dcgan
 from ganbench_zoo.architectures.mlp import Mlp
 from ganbench_zoo.architectures.sn_resnet import SnResnet
 from ganbench_zoo.blocks import GeneratorBlock, PooledConv2d, UpsampledConv2d
+from ganbench_zoo.modulated import StyledLayer
 from ganbench_zoo.moments import corrections
 from ganbench_zoo.optimizers.extragradient import Extragradient
 from ganbench_zoo.optimizers.optimistic import Optimistic
 from ganbench_zoo.optimizers.sgd import Sgd
+from ganbench_zoo.resampling import Doubling, Halving
 
 TEXTBOOK = Path(__file__).parents[2] / "benchmarks" / "textbook.py"
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
@@ -99,7 +103,9 @@ def test_a_generator_block_draws_the_weights_that_a_plain_convolution_draws():
 # Networks against the textbook's
 
 
-def played(output: Tensor | Critique) -> Tensor:
+def played(output: Tensor | Critique | Sample) -> Tensor:
+    if isinstance(output, Sample):
+        return output.images
     return output.logits if isinstance(output, Critique) else output
 
 
@@ -171,6 +177,65 @@ def test_the_steps_of_the_textbook_descend_its_losses(textbook):
         step()
         for slope, p in zip(slopes, own, strict=True):
             torch.testing.assert_close(p.grad, slope)
+
+
+# Layouts and precision
+
+
+def smallest() -> list:
+    classes = {e.name: e.component for e in load_catalog().of_kind("architecture") if e.origin.startswith("ganbench ")}
+    assert len(classes) >= 12
+    return [pytest.param(*cls.smallest(), id=name) for name, cls in classes.items()]
+
+
+def tried(network: nn.Module, x: Tensor, layout: torch.memory_format, bf16: bool) -> tuple[Tensor, list[Tensor]]:
+    """What a copy of ``network`` gives in a layout, and the gradient of its mean square."""
+    torch.manual_seed(0)  # some generators draw noise
+    network = copy.deepcopy(network).to(memory_format=layout)
+    x = x.contiguous(memory_format=layout) if x.dim() == 4 else x
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        output = played(network(x, None))
+    output = output.float()
+    return output.detach(), list(torch.autograd.grad(output.square().mean(), list(network.parameters())))
+
+
+def distance(one: list[Tensor], other: list[Tensor]) -> float:
+    """Of all entries together, relative to the second."""
+    first, second = (torch.cat([tensor.flatten() for tensor in tensors]) for tensors in (one, other))
+    return ((first - second).norm() / second.norm()).item()
+
+
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+@pytest.mark.parametrize(("architecture", "data"), smallest())
+def test_networks_are_the_same_in_every_layout_and_nearly_in_bfloat16(architecture, data, player):
+    torch.manual_seed(0)
+    network = getattr(architecture, player)(data)
+    x = architecture.latent(data).draw(8, torch.Generator()) if player == "generator" else torch.randn(8, *data.shape)
+    wanted, slopes = tried(network, x, torch.contiguous_format, False)
+    images = len(data.shape) == 3
+    for layout in (torch.contiguous_format, torch.channels_last) if images else (torch.contiguous_format,):
+        output, found = tried(network, x, layout, False)
+        assert distance([output], [wanted]) < 1e-4
+        assert distance(found, slopes) < 1e-3
+        output, found = tried(network, x, layout, True)
+        assert distance([output], [wanted]) < 0.1
+        assert distance(found, slopes) < 0.3
+
+
+@pytest.mark.parametrize("cls", [Doubling, Halving])
+def test_resampling_in_bfloat16_rounds_only_what_it_gives(cls):
+    torch.manual_seed(0)
+    layer, x = cls(), torch.randn(2, 3, 8, 8).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), layer(x.float()))
+        assert layer(x).dtype == torch.bfloat16
+    assert torch.equal(layer(x.float()).bfloat16(), layer.bfloat16()(x))
+
+
+def test_feature_maps_of_a_styled_layer_stay_in_the_type_of_autocast():
+    layer = StyledLayer(3, 4, 5, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(torch.randn(2, 3, 8, 8), torch.randn(2, 5)).dtype == torch.bfloat16
 
 
 # Optimizers
@@ -246,7 +311,7 @@ def test_a_step_can_be_recorded(optimizer):
     with FakeTensorMode():
         weight = torch.zeros(3, requires_grad=True)
         built = optimizer.build([weight])
-        built.param_groups[0]["lr"] = torch.tensor(LR)
+        built.param_groups[0]["lr"] = torch.empty(())  # of a value that nobody knows
         for move in moves(built) * 2:
             weight.grad = torch.ones(3)
             move()
