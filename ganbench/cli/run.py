@@ -55,6 +55,10 @@ FAILED, INTERRUPTED = 1, 130  # exit codes; Ctrl-C as a shell reports it
 @click.option("--threads", type=click.IntRange(1), help="Threads of each process; by default one on the CPU.")
 @click.option("--deterministic", is_flag=True, help="On CUDA: the same bytes each time, a little slower.")
 @kernel_options(frugal=True)
+@click.option(
+    "--spare-memory/--no-spare-memory", default=True, show_default=True,
+    help="Where a batch does not fit: go on with --checkpoint, then in --parts; or let the run fail.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Print what would run, with origins and costs, and stop.")
 @click.option("--probe", is_flag=True, help="With --dry-run: time five rounds of each cell.")
 @json_option
@@ -108,6 +112,7 @@ def _run(suite: str | None, plugins: tuple[Path, ...], given: dict[str, Any], wo
         threads=given["threads"],
         deterministic=given["deterministic"],
         kernels=kernels_asked(given),
+        thrifty=given["spare_memory"],
         world=world,
     )
     plan = expand(
@@ -195,6 +200,9 @@ def _perform(session: Session) -> list[Result]:
 
 def _conclude(session: Session, results: list[Result]) -> int:
     """Say below the table what failed and how to go on; return the exit code."""
+    for result in results:
+        for note in result.notes:
+            click.echo(f"note: {result.title}: {note}", err=True)
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
         folder = session.store.run_folder(result.run).path

@@ -138,7 +138,7 @@ class Bench:
         if status["status"] in FINISHED and not (folder.path / "sheet.png").exists():
             self._draw_sheet(run, folder)
         (folder.path / "error.txt").unlink(missing_ok=True)
-        return Result(run.id, run.title, status["status"], status.get("reason"))
+        return Result(run.id, run.title, status["status"], status.get("reason"), tuple(status.get("notes", ())))
 
     def _write_environment(self, folder: RunFolder, kernels: Mapping[str, Any] | None) -> None:
         environment = describe_environment(self.device, self.job.deterministic)
@@ -165,7 +165,7 @@ class Bench:
         if self.world is not None:
             self.world.share(Call(self.job, run, kernels))
         with in_step(self.world):
-            controls = Controls(stop, report)
+            controls = Controls(stop, report, thrifty=self.job.thrifty)
             training = Training(self.setup(run), folder.path, self.device, controls, kernels, self.world)
             outcome = training.run()
         self._write_environment(folder, training.engine.used())

@@ -26,6 +26,8 @@ class Job:
     scoring: Scoring
     kernels: tuple[tuple[str, Any], ...] = ()
     """Choices of `ganbench.training.kernels.Kernels` that were asked for, by name."""
+    thrifty: bool = True
+    """Whether a run whose batches do not fit into memory may go on with kernels that need less."""
 
     def dataset(self, label: str) -> PlannedDataset:
         """Return the dataset of this label."""
@@ -34,12 +36,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one run: its status as in run.json, and the reason where it is not ``done``."""
+    """What became of one run: its status as in run.json, the reason where it is not ``done``, what else to know."""
 
     run: str
     title: str
     status: str
     reason: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Choices:
     threads: int | None = None
     deterministic: bool = False
     kernels: tuple[tuple[str, Any], ...] = ()
+    thrifty: bool = True
     world: World | None = None
 
     def job(self, plan: Plan) -> Job:
@@ -54,6 +55,7 @@ class Choices:
             metrics=plan.metrics,
             scoring=plan.suite.scoring,
             kernels=self.kernels,
+            thrifty=self.thrifty,
         )
 
 
