@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -12,8 +13,21 @@ from torch import Tensor
 from ganbench.components import trait
 from ganbench.testing.description import label_of
 from ganbench.testing.fault import blaming, require
-from ganbench.testing.rehearsal import PLAYERS, Cast, Outcome, Scene, Stage, opened, play, play_dataless
+from ganbench.testing.rehearsal import (
+    PLAYERS,
+    Cast,
+    Outcome,
+    Scene,
+    Stage,
+    opened,
+    play,
+    play_dataless,
+    play_in_parts,
+)
 from ganbench.values import Player
+
+PARTS = 2
+"""Into which a batch is cut where a component says that it is separable."""
 
 _LATE = 1_000
 """An update late in a run, where what depends on the step may have changed."""
@@ -21,7 +35,9 @@ _LATE = 1_000
 
 def check_loss(loss: Any, scene: Scene) -> None:
     """Check a loss in each phase that it defines, alone and with two samples judged as one."""
-    _rehearse(loss, replace(_stage(scene), loss=loss), [player for player in PLAYERS if hasattr(loss, player)])
+    stage, players = replace(_stage(scene), loss=loss), [player for player in PLAYERS if hasattr(loss, player)]
+    _rehearse(loss, stage, players)
+    _check_separable(f"loss {label_of(loss)}", loss, stage, players)
 
 
 def check_regularizer(regularizer: Any, scene: Scene) -> None:
@@ -34,7 +50,9 @@ def check_regularizer(regularizer: Any, scene: Scene) -> None:
     check_every(label, regularizer)
     per_sample = trait(regularizer, "per_sample")
     require(isinstance(per_sample, bool), f"{label}: per_sample is {per_sample!r}; possible: True, False")
-    _rehearse(regularizer, replace(_stage(scene), regularizers=(regularizer,)), sorted(phases))
+    stage = replace(_stage(scene), regularizers=(regularizer,))
+    _rehearse(regularizer, stage, sorted(phases))
+    _check_separable(label, regularizer, stage, sorted(phases))
 
 
 def check_augmentation(augmentation: Any, scene: Scene) -> None:
@@ -50,7 +68,9 @@ def check_augmentation(augmentation: Any, scene: Scene) -> None:
     (gradient,) = torch.autograd.grad(changed.sum(), images, allow_unused=True)
     require(gradient is not None, f"{label} is not differentiable: its output does not depend on the images")
     require(_finite(gradient), f"{label} gives the images a gradient that is not finite")
-    _rehearse(augmentation, replace(stage, augmentations=(augmentation,)), PLAYERS)
+    company = replace(stage, augmentations=(augmentation,))
+    _rehearse(augmentation, company, PLAYERS)
+    _check_separable(label, augmentation, company, PLAYERS)
 
 
 def check_every(label: str, component: Any) -> None:
@@ -94,6 +114,25 @@ def _check_phase(component: Any, company: Cast, player: Player) -> None:
     )
     require(same, f"{where} gave two results for one seed; draw with game.uniform() and game.normal()")
     play_dataless(company, player, where)
+
+
+def _check_separable(label: str, component: Any, company: Cast, players: Collection[str]) -> None:
+    """Check that a component which says so gives the same gradients where the batch is cut into parts."""
+    separable = trait(component, "separable")
+    require(isinstance(separable, bool), f"{label}: separable is {separable!r}; possible: True, False")
+    for player in map(partial(cast, Player), players) if separable else ():
+        cut = play_in_parts(company, player, PARTS)
+        require(cut is not None, f"{label} says that it is separable, but a batch cannot be cut with it")
+        for name, gradient in play(company, player).gradients.items():
+            other = (cut or {})[name]
+            same = (gradient is None) == (other is None)
+            if gradient is not None and other is not None:
+                same = torch.allclose(gradient, other, rtol=1e-3, atol=1e-5)
+            require(
+                same,
+                f"{label} says that it is separable, but in parts the {player}'s phase has another gradient ({name}): "
+                "its value must be a mean over samples or decisions, and what it draws have a row for each",
+            )
 
 
 def _check_value(where: str, outcome: Outcome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,8 +15,11 @@ from torch.nn.functional import softplus
 from torch.nn.utils import parametrize
 
 from ganbench.components import OF_CRITIQUES, OF_SAMPLES, companions, incompatibility, offered, trait
+from ganbench.errors import CannotBeCut
 from ganbench.testing.waiting import Dataless, dataless
 from ganbench.training.game import Draws, Game, Players, differentiates_weights, due_regularizers, evaluate_phase
+from ganbench.training.parts import in_parts
+from ganbench.training.phase import Task
 from ganbench.values import Cell, Companion, Critique, DataSpec, ImageSpec, Latent, Networks, Player, Sample
 
 BATCH = 8
@@ -191,6 +195,25 @@ def play(cast: Cast, player: Player, step: int = 0) -> Outcome:
     return _play(cast, networks, _states(cast), draw_batch(cast.data, networks.latent), (player, step))
 
 
+def play_in_parts(cast: Cast, player: Player, parts: int) -> Mapping[str, Tensor | None] | None:
+    """Return the mover's gradients by name of one phase whose batch is cut into ``parts``; None where it cannot be."""
+    networks = cast.networks()
+    batch = draw_batch(cast.data, networks.latent)
+    game = _game(cast, networks, _states(cast), batch, (player, 0))
+    params = dict(_named_parameters(networks, player))
+    other: Player = "generator" if player == "discriminator" else "discriminator"
+    for frozen in dict(_named_parameters(networks, other)).values():
+        frozen.requires_grad_(False)
+    clock = game.step, game.progress
+    task = Task(player, game.players, game.due, _draws(batch), clock, nullcontext, list(params.values()))
+    try:
+        with parametrize.cached():
+            in_parts(task, parts)
+    except CannotBeCut:
+        return None
+    return {name: p.grad for name, p in params.items()}
+
+
 def opened(cast: Cast, player: Player) -> Game:
     """Return the game of a phase in which nothing was evaluated yet."""
     networks = cast.networks()
@@ -251,10 +274,13 @@ def _game(
     player, step = moment
     weights = {name: tuple(dict(_named_parameters(networks, name)).values()) for name in PLAYERS}
     players = Players(networks, cast.pac, cast.loss, cast.regularizers, cast.augmentations, states, weights)
-    draws = Draws(lambda: (batch.real, batch.labels), lambda: (batch.z, batch.fake_labels))
     clock = torch.full((), float(step)), torch.full((), 0.5)
     torch.default_generator.manual_seed(2)
-    return Game(player, players, draws, due_regularizers(cast.regularizers, player, 0), clock)
+    return Game(player, players, _draws(batch), due_regularizers(cast.regularizers, player, 0), clock)
+
+
+def _draws(batch: Batch) -> Draws:
+    return Draws(lambda: (batch.real, batch.labels), lambda: (batch.z, batch.fake_labels))
 
 
 def _named_parameters(networks: Networks, player: Player) -> list[tuple[str, nn.Parameter]]:

@@ -481,3 +481,39 @@ def test_a_faulty_optimizer_is_refused(build, attributes, message):
     }
     with pytest.raises(ComponentFault, match=message):
         check_component(dataclass(frozen=True)(type("Faulty", (), namespace)))
+
+
+# What is said to be separable
+
+
+@dataclass(frozen=True)
+class MeanSlope:
+    per_batch: bool = False
+
+    name: ClassVar[str] = "mean_slope"
+    paper: ClassVar[str] = "none"
+    differentiates: ClassVar[frozenset[str]] = frozenset({"real"})
+    separable: ClassVar[Any] = True
+
+    def penalty(self, game: Any) -> Any:
+        slopes = game.slope(game.real_logits, game.real).square().sum(1)
+        return slopes.max() if self.per_batch else slopes.mean()
+
+
+@dataclass(frozen=True)
+class Unsure(MeanSlope):
+    separable: ClassVar[Any] = "yes"
+
+
+def test_a_mean_over_samples_may_say_that_it_is_separable():
+    check_component(MeanSlope())
+
+
+def test_what_looks_at_the_whole_batch_may_not_say_that_it_is_separable():
+    with pytest.raises(ComponentFault, match="in parts the discriminator's phase has another gradient"):
+        check_component(MeanSlope(per_batch=True))
+
+
+def test_separable_is_yes_or_no():
+    with pytest.raises(ComponentFault, match="separable is 'yes'; possible: True, False"):
+        check_component(Unsure())
