@@ -6,7 +6,6 @@ What is read ahead changes no batch: each is known by its number, and what nobod
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -72,7 +71,6 @@ class Feed:
         if self._threads is None or self._process != os.getpid():
             self._coming, self._process = {}, os.getpid()
             self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="feed")
-            weakref.finalize(self, self._threads.shutdown, wait=False, cancel_futures=True)
         return self._threads
 
 

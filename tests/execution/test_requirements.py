@@ -125,3 +125,10 @@ def test_a_ladder_stands_on_a_stream_as_on_images_unless_memory_is_too_small(loa
     monkeypatch.setattr(requirements, "available_bytes", lambda: BYTES["points"])
     with pytest.raises(DatasetError, match=r"a ladder on 'array_file.*' wants the whole training split in memory"):
         climb(ask, load_catalog(), tmp_path, CPU)
+
+
+def test_a_ladder_stands_on_images_that_are_in_memory_anyway(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(requirements, "available_bytes", lambda: 1)
+    ask = Ask("ring(train=80, test=40)", metrics=("fd",), ladders=("noise",))
+    assert climb(ask, load_catalog(), tmp_path, CPU).counts["training"] == 20
