@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -135,11 +135,16 @@ def evaluate_terms(batch: Batch, part: Part, seen: Seen) -> list[Tensor]:
 
 
 def add_gradients(task: Task, gradients: Sequence[Tensor | None]) -> None:
-    """Add ``gradients`` to those of the trained parameters."""
+    """Add ``gradients`` to those of the trained parameters, laid out in memory as these are.
+
+    PyTorch's fused optimizers step wrongly, and without a word, where a gradient lies otherwise than its parameter.
+    """
     trained = [p for p in task.params if p.requires_grad]
     for p, gradient in zip(trained, gradients, strict=True):
-        if gradient is not None:
-            p.grad = gradient if p.grad is None else p.grad + gradient
+        if gradient is not None and p.grad is None:
+            p.grad = torch.empty_like(p).copy_(gradient)
+        elif gradient is not None:
+            cast(Tensor, p.grad).add_(gradient)
 
 
 def summed(values: Sequence[Tensor], like: Tensor) -> Tensor:

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 import ganbench_zoo.architectures
 from ganbench.errors import CannotBeCut
+from ganbench.training.compiled import Compiled
 from ganbench.training.engine import Engine
 from ganbench.training.parts import cannot_be_cut, in_parts
 from ganbench.training.phase import Evaluation, Task, whole
 from ganbench.values import Images, ImageSpec, Sample
+from ganbench_zoo.architectures import dcgan
 from ganbench_zoo.losses import (
     began,
     ebgan,
@@ -344,6 +346,23 @@ def test_twenty_rounds_in_parts_stay_with_the_plain_ones(make_setup, toys, preci
         plain, cut = (engine.players.networks.generator(z).images for engine in engines)
     assert float((plain - cut).abs().max()) < (1e-4 if precision == "float32" else 2e-2)
     assert engines[1].meter.read().keys() == engines[0].meter.read().keys()
+
+
+@pytest.mark.parametrize(
+    "how", [whole, partial(in_parts, parts=2), Compiled("aot_eager")], ids=["whole", "parts", "compiled"]
+)
+def test_gradients_lie_in_memory_as_their_parameters_do(make_setup, how):
+    terms = (orthogonal.Orthogonal(player="both"), r1.R1())
+    pixels = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8)
+    data = {"data": ImageSpec((3, 16, 16)), "train": Images(pixels), "test": Images(pixels)}
+    architecture = dcgan.Dcgan(width=4, d_norm="none", latent_size=4)
+    engine = Engine(make_setup(architecture=architecture, regularizers=terms, **data), CPU)
+    engine.differentiate = how
+    for player in PHASES:
+        engine.gradient(player)
+        params = engine.sides[player].params
+        assert any(p.dim() == 4 and not p.is_contiguous() for p in params)
+        assert all(p.grad is None or p.grad.stride() == p.stride() for p in params)
 
 
 def kept_bytes(engine: Engine, player: str) -> int:
