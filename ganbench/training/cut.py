@@ -194,6 +194,11 @@ class Batch(Game):
         images, style = (None if x is None else torch.zeros_like(x) if x.grad is None else x.grad for x in pair)
         self.gradients.append((_given(images), style))
 
+    def close(self) -> None:
+        """Let go of the parts and of what was put together: each holds the batch, or itself."""
+        self.parts.clear()
+        self.seams.close()
+
     # What components read
 
     @property

@@ -76,7 +76,7 @@ def in_parts(task: Task, parts: int) -> Evaluation:
         values = [_carry_on(batch, part, seen, pulled) for part in batch.parts]
         _through_generator(batch)
     finally:
-        batch.parts.clear()  # parts and batch hold each other
+        batch.close()
     logs = {name: torch.stack([found[name] for _, found in values]).mean() for name in values[0][1]}
     total = seen.value.detach() + torch.stack([value for value, _ in values]).sum()
     return Evaluation(total, batch.logs | logs, seen.states)

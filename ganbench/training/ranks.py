@@ -37,7 +37,7 @@ def across_ranks(task: Task, world: World) -> Evaluation:
     try:
         return _evaluate(batch, world)
     finally:
-        batch.parts.clear()  # part and batch hold each other
+        batch.close()
 
 
 def cannot_be_shared(players: Players) -> str | None:

@@ -49,6 +49,10 @@ class Seams(Generic[P]):
         pulled = zip(self._leaves, found, strict=False)
         return [(read, grad) for (_, read), grad in pulled if grad is not None], list(found[len(self._leaves) :])
 
+    def close(self) -> None:
+        """Let go of every tensor: the graph of a seam holds the seams, which Python's collector does not see."""
+        self._leaves, self._upstream, self._params = [], [], []
+
 
 class _Seam(torch.autograd.Function):
     """The identity; a component that differentiates through it would find nothing there, so it is refused.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import pkgutil
+import weakref
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -18,6 +20,7 @@ from ganbench.training.compiled import Compiled
 from ganbench.training.engine import Engine
 from ganbench.training.parts import cannot_be_cut, in_parts
 from ganbench.training.phase import Evaluation, Task, whole
+from ganbench.training.seam import Seams
 from ganbench.values import Images, ImageSpec, Sample
 from ganbench_zoo.architectures import dcgan
 from ganbench_zoo.losses import (
@@ -346,6 +349,26 @@ def test_twenty_rounds_in_parts_stay_with_the_plain_ones(make_setup, toys, preci
         plain, cut = (engine.players.networks.generator(z).images for engine in engines)
     assert float((plain - cut).abs().max()) < (1e-4 if precision == "float32" else 2e-2)
     assert engines[1].meter.read().keys() == engines[0].meter.read().keys()
+
+
+def test_nothing_of_a_phase_stays(make, monkeypatch):
+    seams = []
+    build = Seams.__init__
+
+    def built(found: Seams, upstream: Any) -> None:
+        build(found, upstream)
+        seams.append(weakref.ref(found))
+
+    monkeypatch.setattr(Seams, "__init__", built)
+    engine = make(ragan.RaGan())
+    engine.differentiate = partial(in_parts, parts=2)
+    engine.play_round(0.0)
+    generator = weakref.ref(engine.players.networks.generator)
+    gc.collect()
+    assert [found() for found in seams] == [None, None]
+    del engine
+    gc.collect()
+    assert generator() is None
 
 
 @pytest.mark.parametrize(
