@@ -10,7 +10,7 @@ from ganbench.training.graphs import CudaRecorder, Recorded
 from ganbench.training.kernels import Kernels
 from ganbench.training.parts import in_parts
 from ganbench.training.phase import whole
-from ganbench.training.recompute import recompute
+from ganbench.training.recompute import layers_in_sequence, recompute
 from ganbench.training.runner import Eager
 from ganbench.training.side import all_modules
 
@@ -25,8 +25,11 @@ def adopt(engine: Engine, kernels: Kernels) -> None:
     """
     engine.kernels, engine.without = kernels, {}
     if kernels.checkpoint:
-        for network in all_modules(engine.players.networks):
+        networks = all_modules(engine.players.networks)
+        for network in networks:
             recompute(network)
+        if not any(map(layers_in_sequence, networks)):
+            engine.without["checkpoint"] = "the networks have no layers in sequence"
     if kernels.parts > 1:
         engine.differentiate, engine.runner = partial(in_parts, parts=kernels.parts), Eager(kernels.channels_last)
         for name in ("compile", "graphs"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import math
 import pkgutil
 from typing import Any
 
@@ -13,9 +14,10 @@ from torch import Tensor, nn
 
 import ganbench_zoo.architectures
 from ganbench.training.engine import Engine
+from ganbench.training.kernels import Kernels
 from ganbench.training.recompute import recompute
 from ganbench.training.setup import build_networks
-from ganbench.values import Images
+from ganbench.values import Images, ImageSpec
 from ganbench_zoo.losses.non_saturating import NonSaturating
 from ganbench_zoo.regularizers.consensus import Consensus
 from ganbench_zoo.regularizers.path_length import PathLength
@@ -146,3 +148,27 @@ def test_less_is_kept(make, name, share):
     plain = kept(network, z)
     recompute(network)
     assert kept(network, z) < share * plain
+
+
+def test_an_engine_says_that_there_is_nothing_to_compute_again(make_setup, toys):
+    class Bare(nn.Module):
+        def __init__(self, before: int, shape: tuple[int, ...]) -> None:
+            super().__init__()
+            self.layer, self.shape = nn.Linear(before, math.prod(shape)), shape
+
+        def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+            return self.layer(x.flatten(1)).view(len(x), *self.shape)
+
+    class Shallow(toys.Tiny):
+        def generator(self, data: ImageSpec) -> nn.Module:
+            return Bare(4, data.shape)
+
+        def discriminator(self, data: ImageSpec) -> nn.Module:
+            return Bare(math.prod(data.shape), ())
+
+        def companions(self, data: ImageSpec) -> dict[str, Any]:
+            return {}
+
+    kernels = Kernels(checkpoint=True)
+    assert "layers in sequence" in Engine(make_setup(architecture=Shallow()), CPU, kernels).fallbacks["checkpoint"]
+    assert Engine(make_setup(), CPU, kernels).fallbacks == {}
