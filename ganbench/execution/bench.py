@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -199,10 +200,18 @@ class Bench:
         forced, key = dict(self.job.kernels), self.tuning_key(run)
         found = remembered(key)
         if found is None and self.device.type == "cuda" and not self.job.deterministic and not forced:
-            tuned = tune(self.setup(run), self.device, candidates(self.device, compile=False))
-            remember(key, tuned)
-            found = tuned.kernels
+            found = self._tuned(run, key)
         return replace(found or Kernels(), **forced)
+
+    def _tuned(self, run: Run, key: Mapping[str, Any]) -> Kernels | None:
+        """Measure what is fastest for ``run`` and keep it where that is possible; None where it does not fit."""
+        try:
+            tuned = tune(self.setup(run), self.device, candidates(self.device, compile=False))
+        except torch.OutOfMemoryError:
+            return None  # the run itself says so, and goes on with less memory if it may
+        with suppress(GanbenchError):  # a cache that cannot be written must not fail a run
+            remember(key, tuned)
+        return tuned.kernels
 
     # Scores and sheets
 

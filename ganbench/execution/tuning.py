@@ -120,6 +120,9 @@ def tune(
     """Time ``tried``, the default first, on ``setup``, interleaved; return the fastest that computes the same.
 
     ``tell`` hears what is being done, how much is done, how much there is.
+
+    Raises:
+        torch.OutOfMemoryError: the plain way does not fit into the device's memory, so there is nothing to compare.
     """
     with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
         rounds = RECORDED_ROUNDS if any(kernels.graphs for kernels in tried) else CHECKED_ROUNDS
@@ -135,9 +138,13 @@ def tune(
                 engines[kernels] = outcome
         pieces: dict[Kernels, list[float]] = {kernels: [] for kernels in engines}
         for repetition in range(REPETITIONS):
-            for place, (kernels, engine) in enumerate(engines.items()):
-                tell("timing", repetition * len(engines) + place, REPETITIONS * len(engines))
-                pieces[kernels].append(_seconds_a_round(engine))
+            for place, kernels in enumerate(list(pieces)):
+                tell("timing", repetition * len(pieces) + place, REPETITIONS * len(pieces))
+                try:
+                    pieces[kernels].append(_seconds_a_round(engines[kernels]))
+                except torch.OutOfMemoryError as error:
+                    found[kernels] = Timing(kernels, reason=_said(error))
+                    del pieces[kernels], engines[kernels]
     found |= {kernels: Timing(kernels, statistics.median(seconds)) for kernels, seconds in pieces.items()}
     timings = tuple(found[kernels] for kernels in tried)
     return Tuned(_best(timings), timings)
@@ -167,7 +174,7 @@ def _prepared(setup: Setup, device: torch.device, kernels: Kernels, wanted: tupl
         engine = Engine(setup, device, kernels)
         found = _losses(engine, rounds)
     except (RuntimeError, ValueError, GanbenchError) as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+        return _said(error)
     if engine.fallbacks:
         return "; ".join(f"{what}: {reason}" for what, reason in engine.fallbacks.items())
     bound = AGREE[setup.parts.recipe.precision]
@@ -178,6 +185,10 @@ def _prepared(setup: Setup, device: torch.device, kernels: Kernels, wanted: tupl
         if value is not None and other is not None and abs(other - value) > bound * max(abs(value), 1e-2):
             return f"{name} is {other:.6g} where the plain way gives {value:.6g}"
     return engine
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
 
 
 def _losses(engine: Engine, rounds: int) -> dict[str, float | None]:

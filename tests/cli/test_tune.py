@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ganbench.execution import timing, tuning
+from ganbench.execution.bench import Bench
 from ganbench.training.engine import Engine
 from ganbench.training.kernels import Kernels
 
@@ -142,3 +143,44 @@ def test_on_a_cpu_compiling_is_tried_only_where_it_is_asked_for():
     assert any(kernels.compile for kernels in tuning.candidates(CPU, compile=True))
     assert any(kernels.graphs and kernels.compile for kernels in tuning.candidates(torch.device("cuda")))
     assert tuning.candidates(CPU)[0] == Kernels()
+
+
+def test_a_way_without_memory_when_it_is_timed_drops_out(tune_toy, monkeypatch):
+    short = Kernels(joint=False)
+
+    def seconds(engine: Engine) -> float:
+        if engine.kernels == short:
+            raise torch.OutOfMemoryError("out of memory\nmore")
+        return 1.0
+
+    monkeypatch.setattr(tuning, "_seconds_a_round", seconds)
+    (answer,) = tune_toy()
+    assert answer["kernels"] == Kernels().as_json()
+    assert [row["reason"] for row in answer["measured"]].count("OutOfMemoryError: out of memory") == 1
+
+
+@pytest.fixture
+def tuning_by_itself(monkeypatch):
+    """Let runs measure what is fastest as they do on CUDA."""
+    monkeypatch.setattr(Bench, "kernels", lambda bench, run: bench._tuned(run, bench.tuning_key(run)) or Kernels())
+
+
+def test_a_run_whose_plain_way_does_not_fit_is_played_and_not_lost_to_tuning(
+    run_toy, tmp_path, monkeypatch, tuning_by_itself
+):
+    def without_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr("ganbench.execution.bench.tune", without_memory)
+    result = run_toy()
+    assert result.exit_code == 0, result.stderr
+    assert kernels_of_runs(tmp_path) == [Kernels().as_json()] * 4
+
+
+def test_a_run_tunes_where_the_answer_cannot_be_kept(run_toy, tmp_path, monkeypatch, tuning_by_itself):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "file"))
+    fastest(monkeypatch, Kernels(channels_last=False))
+    result = run_toy()
+    assert result.exit_code == 0, result.stderr
+    assert kernels_of_runs(tmp_path) == [Kernels(channels_last=False).as_json()] * 4
