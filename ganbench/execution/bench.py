@@ -37,7 +37,7 @@ from ganbench.scoring.sheet import write_sheet
 from ganbench.seeds import derive
 from ganbench.suite.assemble import architecture_of, assemble, component
 from ganbench.suite.plan import Run
-from ganbench.training.checkpoint import GENERATOR_FILE, load_generator, read_details, snapshot_file
+from ganbench.training.checkpoint import GENERATOR_FILE, STATE_FILE, load_generator, read_details, snapshot_file
 from ganbench.training.kernels import Kernels
 from ganbench.training.loop import Controls, Training
 from ganbench.training.loop import Progress as TrainingProgress
@@ -131,7 +131,8 @@ class Bench:
             described = {"config": run.config, "origins": run.origins, "labels": run.labels, "seed": run.seed}
             folder.write_json("config.json", described)
             kernels = self.kernels(run) if run.trains else None
-            self._write_environment(folder, kernels.as_json() if kernels else None)
+            earlier = _computed_before(folder)
+            self._write_environment(folder, kernels.as_json() if kernels else None, earlier)
             status = self._train(run, folder, kernels, (stop, tell)) if kernels else {"status": "done", "reason": None}
             folder.write_json("run.json", {**status, "ended": datetime.now(UTC).isoformat(timespec="seconds")})
         if status["status"] == "done":
@@ -141,10 +142,15 @@ class Bench:
         (folder.path / "error.txt").unlink(missing_ok=True)
         return Result(run.id, run.title, status["status"], status.get("reason"), tuple(status.get("notes", ())))
 
-    def _write_environment(self, folder: RunFolder, kernels: Mapping[str, Any] | None) -> None:
+    def _write_environment(
+        self, folder: RunFolder, kernels: Mapping[str, Any] | None, earlier: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Write what the run is computed with, and other environments in which sessions before this one computed it."""
         environment = describe_environment(self.device, self.job.deterministic)
         together = {"processes": self.world.size} if kernels and self.world is not None else {}
-        folder.write_json("environment.json", environment | together | ({"kernels": kernels} if kernels else {}))
+        now = environment | together | ({"kernels": dict(kernels)} if kernels else {})
+        others = [one for one in earlier if one != now]
+        folder.write_json("environment.json", now | ({"earlier": others} if others else {}))
 
     def _train(
         self,
@@ -154,7 +160,8 @@ class Bench:
         onlookers: tuple[Callable[[], bool], Callable[[Progress], None]],
     ) -> dict[str, Any]:
         stop, tell = onlookers
-        device = str(self.device)
+        device, earlier = str(self.device), (folder.environment() or {}).get("earlier", [])
+        notes = (folder.status() or {}).get("notes", []) if _is_begun(folder) else []
         folder.write_json(
             "run.json", {**(folder.status() or {}), "status": "running", "reason": None, "device": device}
         )
@@ -169,7 +176,8 @@ class Bench:
             controls = Controls(stop, report, thrifty=self.job.thrifty)
             training = Training(self.setup(run), folder.path, self.device, controls, kernels, self.world)
             outcome = training.run()
-        self._write_environment(folder, training.engine.used())
+        self._write_environment(folder, training.engine.used(), earlier)
+        notes = list(dict.fromkeys([*notes, *outcome.facts.get("notes", [])]))
         return {
             "status": outcome.status,
             "reason": outcome.reason,
@@ -177,6 +185,7 @@ class Bench:
             "device": device,
             "peak_memory_bytes": memory.read(),
             **outcome.facts,
+            **({"notes": notes} if notes else {}),
         }
 
     def setup(self, run: Run) -> Setup:
@@ -340,3 +349,15 @@ class Bench:
 def _key(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return what random streams may depend on: the component's name and parameters, not its source."""
     return {"name": described["name"], "parameters": described["parameters"]}
+
+
+def _is_begun(folder: RunFolder) -> bool:
+    """Whether training will go on from a saved state."""
+    return (folder.path / STATE_FILE).exists()
+
+
+def _computed_before(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the environments in which sessions before this one computed what training will go on from."""
+    last = dict(folder.environment() or {}) if _is_begun(folder) else {}
+    earlier: list[dict[str, Any]] = last.pop("earlier", [])
+    return [*(one for one in earlier if one != last), last] if last else []

@@ -195,12 +195,18 @@ def _smaller(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str
 def _environments(outcomes: Sequence[Outcome]) -> list[str]:
     mixed = []
     for key in _ENVIRONMENT:
-        seen = Counter(_said(outcome.environment[key]) for outcome in outcomes if outcome.environment.get(key))
+        seen = Counter(value for outcome in outcomes for value in _values(outcome.environment, key))
         if len(seen) > 1:
             mixed.append(f"{key} " + ", ".join(f"{value} ({number} runs)" for value, number in sorted(seen.items())))
     return [f"mixed environments, so speeds and last digits may differ for that reason: {'; '.join(mixed)}"] * bool(
         mixed
     )
+
+
+def _values(environment: Mapping[str, Any], key: str) -> set[str]:
+    """Return in words what a run was computed with, sessions before its last one included."""
+    sessions = [environment, *environment.get("earlier", ())]
+    return {_said(session[key]) for session in sessions if session.get(key)}
 
 
 def _said(value: Any) -> str:

@@ -92,7 +92,10 @@ class Engine:
 
     def used(self) -> dict[str, Any]:
         """Return the kernels and what fell back, as JSON, for the run's environment."""
-        return self.kernels.as_json() | ({"fallbacks": self.fallbacks} if self.fallbacks else {})
+        told = self.fallbacks
+        if self.setup.parts.recipe.precision == "tf32" and self.device.type != "cuda":
+            told["tf32"] = f"TF32 products exist on CUDA alone, not on {self.device.type}"
+        return self.kernels.as_json() | ({"fallbacks": told} if told else {})
 
     # Building
 

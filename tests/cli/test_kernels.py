@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+from ganbench.training.engine import Engine
 
 BOUNDED = dedent('''
     """An architecture whose discriminator has room for eight samples at a time."""
@@ -92,6 +95,44 @@ def test_where_that_is_not_wanted_the_run_fails_and_names_the_memory(run_bounded
     assert "does not fit into the memory of cpu" in result.stderr
 
 
+def interrupt_once(monkeypatch) -> None:
+    """Let Ctrl-C be pressed in the third round of the first session."""
+    play = Engine.play_round
+    pressed: list[int] = []
+
+    def played(engine: Engine, progress: float) -> None:
+        play(engine, progress)
+        if engine.counters.rounds == 3 and not pressed:
+            pressed.append(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Engine, "play_round", played)
+
+
+def test_a_run_that_went_on_otherwise_names_both_ways_and_what_it_was_told(run_bounded, tmp_path, monkeypatch):
+    interrupt_once(monkeypatch)
+    assert run_bounded("--seeds", "1").exit_code == 130
+    (first,) = written(tmp_path, "environment.json")
+    (interrupted,) = written(tmp_path, "run.json")
+    assert run_bounded("--seeds", "1", "--no-joint", "--parts", "4").exit_code == 0
+    (second,) = written(tmp_path, "environment.json")
+    (done,) = written(tmp_path, "run.json")
+    assert first["kernels"]["joint"]
+    assert not second["kernels"]["joint"]
+    assert second["earlier"] == [first]
+    assert len(interrupted["notes"]) == 1
+    assert done["notes"] == interrupted["notes"]
+
+
+def test_a_run_that_went_on_as_before_names_one_way(run_toy, tmp_path, monkeypatch):
+    interrupt_once(monkeypatch)
+    assert run_toy("--seeds", "1", "--loss", "logistic", "--graphs").exit_code == 130
+    assert run_toy("--seeds", "1", "--loss", "logistic", "--graphs").exit_code == 0
+    (environment,) = written(tmp_path, "environment.json")
+    assert environment["kernels"]["fallbacks"].keys() == {"graphs"}
+    assert "earlier" not in environment
+
+
 def test_precision_makes_other_runs_and_kernels_do_not(run_toy, tmp_path):
     folder = tmp_path / "results/toy/runs"
     assert run_toy("--seeds", "1").exit_code == 0
@@ -106,6 +147,12 @@ def test_what_cannot_be_had_is_named_with_its_reason(run_toy, tmp_path):
     assert run_toy("--seeds", "1", "--graphs").exit_code == 0
     for environment in written(tmp_path, "environment.json"):
         assert environment["kernels"]["fallbacks"] == {"graphs": "CUDA graphs exist on CUDA alone, not on cpu"}
+
+
+def test_products_that_this_device_does_not_have_are_named(run_toy, tmp_path):
+    assert run_toy("--seeds", "1", "--loss", "logistic", "--set", "recipe.precision=tf32").exit_code == 0
+    (environment,) = written(tmp_path, "environment.json")
+    assert environment["kernels"]["fallbacks"] == {"tf32": "TF32 products exist on CUDA alone, not on cpu"}
 
 
 def test_an_unknown_precision_is_refused_with_the_known_ones(run_toy):

@@ -476,6 +476,15 @@ def test_mixed_environments_are_named(make_folder):
     assert "device cpu (2 runs), cuda (H100) (1 runs)" in said(build(folder.store).blocks[0])
 
 
+def test_a_run_that_went_on_in_another_environment_is_named(make_folder):
+    folder = make_folder()
+    folder.metric(FD)
+    (run,) = folder.cell("mlp", "hinge", {FD: [1.0]})
+    environment = {"device": "cpu", "earlier": [{"device": "cpu"}, {"device": "mps"}]}
+    folder.store.run_folder(run).write_json("environment.json", environment)
+    assert "device cpu (1 runs), mps (1 runs)" in said(build(folder.store).blocks[0])
+
+
 @pytest.mark.parametrize(
     ("seeds", "note"),
     [(1, "1 seed a cell: no interval"), (3, "3 seeds a cell: only large"), (5, None)],
