@@ -26,7 +26,7 @@ from ganbench.training.phase import Evaluation, States, Task
 from ganbench.training.precision import products, region
 from ganbench.training.runner import Eager, Runner
 from ganbench.training.setup import Setup, build_networks
-from ganbench.training.side import all_modules, build_side, require_gradient
+from ganbench.training.side import all_modules, build_side, drops_out, require_gradient
 from ganbench.training.stream import LatentStream, place, select
 from ganbench.training.value import PROBE_SIZE, Probe
 from ganbench.training.ways import adopt
@@ -68,7 +68,7 @@ class Engine:
             setup.parts.regularizers,
             setup.parts.augmentations,
             states,
-            joint=self.kernels.joint,
+            joint=self.kernels.joint and not drops_out(networks.discriminator),
         )
         train = place(setup.train, device)
         self.sides = {player: build_side(setup, networks, player, train, device) for player in self._moving()}

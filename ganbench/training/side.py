@@ -92,6 +92,12 @@ def all_modules(networks: Networks) -> list[nn.Module]:
     return [m for m in (networks.generator, networks.discriminator, *companions) if m is not None]
 
 
+def drops_out(network: nn.Module | None) -> bool:
+    """Whether ``network`` has dropout, which draws other masks for two batches at once than for one after the other."""
+    layers = () if network is None else network.modules()
+    return any(isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0 for layer in layers)
+
+
 def require_gradient(params: Iterable[nn.Parameter], required: bool) -> None:
     """Let ``params`` require a gradient, or freeze them."""
     for p in params:

@@ -8,6 +8,7 @@ import torch
 from ganbench.training.checkpoint import capture
 from ganbench.training.engine import Engine
 from ganbench.training.game import Draws, Game, Players, due_regularizers
+from ganbench.training.kernels import Kernels
 from ganbench.training.setup import build_networks
 from ganbench.values import Critique, Images, Networks, PointSpec
 
@@ -373,3 +374,18 @@ def test_a_term_in_the_gradients_of_both_players_moves_its_own_player_alone(play
 def test_both_players_objectives_are_there_for_terms_that_declare_it(play):
     with pytest.raises(ValueError, match="declare it in `differentiates`"):
         game_of(play(0)).objective("generator")
+
+
+def test_dropout_draws_the_same_masks_whether_passes_may_be_joint_or_not(make_setup, toys):
+    class Dropping(toys.Tiny):
+        def discriminator(self, data):
+            network = super().discriminator(data)
+            network.body.extend([torch.nn.Dropout(0.5), torch.nn.Linear(16, 16), torch.nn.Dropout(0.5)])
+            return network
+
+    read = []
+    for joint in (True, False):
+        engine = Engine(make_setup(architecture=Dropping()), CPU, Kernels(joint=joint))
+        engine.play_round(0.0)
+        read.append(engine.meter.read())
+    assert read[0] == read[1]
