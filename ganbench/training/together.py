@@ -25,7 +25,7 @@ from ganbench.training.world import World
 
 ACCORD_SECONDS = 0.5  # wall time between two words of rank 0
 ACCORD_ROUNDS = 32  # at most so many rounds between them
-_UNUSED = ("compile", "graphs", "checkpoint", "parts")  # kernels that phases across ranks do without
+_UNUSED = ("compile", "graphs", "parts")  # kernels that phases across ranks do without
 
 
 def join(engine: Engine, world: World) -> None:
