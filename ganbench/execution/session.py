@@ -109,6 +109,10 @@ class Session:
     def run(self, tell: Callable[[Progress], None]) -> Iterator[Result]:
         """Perform what is pending and yield what became of each run."""
         with self.store.lock():
+            if self.workers > 1 and self.choices.device.type == "cuda":
+                for run in self.pending:  # before several processes would measure the same, disturbed by each other
+                    if run.trains:
+                        self.bench.kernels(run)
             if self.workers > 1:
                 yield from run_pool(self.pending, self.job, self.workers, tell)
             else:

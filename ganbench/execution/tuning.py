@@ -28,6 +28,7 @@ from ganbench.suite.plan import Run
 from ganbench.training.engine import Engine
 from ganbench.training.kernels import Kernels
 from ganbench.training.setup import Setup
+from ganbench.training.stream import place
 
 REPETITIONS = 5  # timed pieces of each candidate, interleaved
 CHECKED_ROUNDS, RECORDED_ROUNDS = 2, 6  # whose losses are compared with the plain way's; recording warms up for 3
@@ -124,13 +125,14 @@ def tune(
     Raises:
         torch.OutOfMemoryError: the plain way does not fit into the device's memory, so there is nothing to compare.
     """
+    setup = replace(setup, train=place(setup.train, device))  # once, for all engines
     with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
         rounds = RECORDED_ROUNDS if any(kernels.graphs for kernels in tried) else CHECKED_ROUNDS
         plain = _losses(Engine(setup, device, PLAIN), rounds)
         found: dict[Kernels, Timing] = {}
         engines: dict[Kernels, Engine] = {}
-        for place, kernels in enumerate(tried):
-            tell("checking", place, len(tried))
+        for number, kernels in enumerate(tried):
+            tell("checking", number, len(tried))
             outcome = _prepared(setup, device, kernels, (plain, rounds))
             if isinstance(outcome, str):
                 found[kernels] = Timing(kernels, reason=outcome)

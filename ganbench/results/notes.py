@@ -12,7 +12,7 @@ from ganbench.results.summary import Column, Summary, detectable, score
 from ganbench.results.text import either, significant
 
 FEW_SEEDS = 5
-_ENVIRONMENT = ("device", "torch", "ganbench", "kernels")
+_ENVIRONMENT = ("device", "torch", "ganbench", "kernels", "processes")
 _LISTED = 5
 UNSCORED = "'ganbench run', or 'ganbench rescore' as before, scores it without training"
 
@@ -213,7 +213,8 @@ def _said(value: Any) -> str:
     """Return a value of an environment in a few words; of kernels those that were taken."""
     if not isinstance(value, Mapping):
         return str(value)
-    taken = [name for name, choice in value.items() if choice is True]
+    without = value.get("fallbacks", {})
+    taken = [name for name, choice in value.items() if choice is True and name not in without]
     counted = [f"{choice} {name}" for name, choice in value.items() if type(choice) is int and choice > 1]
     return " + ".join([*taken, *counted]) or "plain"
 

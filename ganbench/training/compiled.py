@@ -12,7 +12,6 @@ gradient that of the originals follows outside. Touches torch's compiler setting
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -81,11 +80,10 @@ class Compiled:
         """Compile a variant and run it; where that fails, take back what it changed and let `whole` do it."""
         before, start, compiled, failure = _Before(task), time.perf_counter(), None, None
         try:
-            with _quiet():
-                variant = _look(task)
-                before.restore()
-                compiled = variant, self._compile(task)
-                found = self._run(*compiled, task)
+            variant = _look(task)
+            before.restore()
+            compiled = variant, self._compile(task)
+            found = self._run(*compiled, task)
         except Exception as error:  # a compiler raises whatever it likes, and what `whole` raises too will be raised
             failure = _sentence(error)
         if failure is not None:
@@ -233,12 +231,6 @@ def _streams(device: torch.device) -> list[torch.Generator]:
     elif device.type == "mps":
         streams.append(torch.mps._get_default_mps_generator())
     return streams
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        yield
 
 
 def _sentence(error: Exception) -> str:
