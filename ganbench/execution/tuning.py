@@ -140,8 +140,8 @@ def tune(
                 engines[kernels] = outcome
         pieces: dict[Kernels, list[float]] = {kernels: [] for kernels in engines}
         for repetition in range(REPETITIONS):
-            for place, kernels in enumerate(list(pieces)):
-                tell("timing", repetition * len(pieces) + place, REPETITIONS * len(pieces))
+            for number, kernels in enumerate(list(pieces)):
+                tell("timing", repetition * len(pieces) + number, REPETITIONS * len(pieces))
                 try:
                     pieces[kernels].append(_seconds_a_round(engines[kernels]))
                 except torch.OutOfMemoryError as error:
