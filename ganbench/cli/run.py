@@ -182,6 +182,12 @@ def _announce(session: Session, choices: Choices) -> None:
         f"{session.plan.suite.name}: all {total} runs are done"
     )  # fmt: skip
     click.echo(note, err=True)
+    for kernels, count in session.tuned().items():
+        click.echo(f"note: {count} of them as 'ganbench tune' found fastest here: {kernels}", err=True)
+    if choices.world is not None and choices.workers:
+        click.echo("note: --workers plays no part under torchrun", err=True)
+    if choices.kernels and pending < total:
+        click.echo("note: how a run is computed is no part of what it is: what is done is not run again", err=True)
     for at in session.absent_snapshots():
         click.echo(f"note: runs that are already trained kept no generator at {at:g} of the budget", err=True)
 
@@ -200,9 +206,13 @@ def _perform(session: Session) -> list[Result]:
 
 def _conclude(session: Session, results: list[Result]) -> int:
     """Say below the table what failed and how to go on; return the exit code."""
+    told: dict[str, list[str]] = {}
     for result in results:
         for note in result.notes:
-            click.echo(f"note: {result.title}: {note}", err=True)
+            told.setdefault(note, []).append(result.title)
+    for note, titles in told.items():
+        others = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
+        click.echo(f"note: {titles[0]}{others}: {note}", err=True)
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
         folder = session.store.run_folder(result.run).path

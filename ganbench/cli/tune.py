@@ -34,9 +34,10 @@ def command(suite: str | None, plugins: tuple[Path, ...], as_json: bool, **given
 
     SUITE and the flags are those of 'ganbench run'. For every pair of networks, shape of data, batch size, schedule and
     precision in it, with the first loss that has them, channels-last or not, one pass over real and fake or two, and
-    what the device offers beyond are timed in turn. A way whose losses differ from the plain way's is not taken, nor
-    one that is less than 2 % faster than the default. Answers lie below GANBENCH_CACHE; runs name what they used in
-    their environment.
+    what the device offers beyond are timed in turn. A way whose losses differ from the plain way's (no such choice at
+    all) is not taken, nor one that is less than 2 % faster than the default, or not faster in each of five timings.
+    Answers lie below GANBENCH_CACHE; 'ganbench run' says where it takes one, and on CUDA tunes by itself, without
+    compilation, where there is none.
     """
     from ganbench.execution.bench import Bench
     from ganbench.execution.environment import resolve_device
@@ -77,6 +78,7 @@ def _tune(run: Run, bench: Bench, compiled: bool | None, quiet: bool) -> dict[st
     title = f"{run.labels['architecture']} on {shape}, batch {recipe['batch_size']}, {recipe['precision']}"
     if not quiet:
         _print(title, tuned)
+        click.echo(f"kept in {path}; delete it to forget", err=True)
     return {"title": title, "file": str(path), **tuned.as_json()}
 
 

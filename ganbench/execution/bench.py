@@ -140,7 +140,9 @@ class Bench:
         if status["status"] in FINISHED and not (folder.path / "sheet.png").exists():
             self._draw_sheet(run, folder)
         (folder.path / "error.txt").unlink(missing_ok=True)
-        return Result(run.id, run.title, status["status"], status.get("reason"), tuple(status.get("notes", ())))
+        fallbacks = (folder.environment() or {}).get("kernels", {}).get("fallbacks", {})
+        told = (*status.get("notes", ()), *(f"without {what}: {why}" for what, why in fallbacks.items()))
+        return Result(run.id, run.title, status["status"], status.get("reason"), told)
 
     def _write_environment(
         self, folder: RunFolder, kernels: Mapping[str, Any] | None, earlier: Iterable[Mapping[str, Any]]

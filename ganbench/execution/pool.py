@@ -107,11 +107,11 @@ def _hire(context: Any, job: Job, stopping: Event) -> Worker:
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Keep Ctrl-C back meanwhile: a process inherits that, so that none reaches it while it still imports."""
+    """Keep Ctrl-C and SIGTERM back meanwhile: a process inherits that, so that both are its parent's to handle."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:

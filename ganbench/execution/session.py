@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ganbench.execution.inline import run_inline
 from ganbench.execution.job import Job, Progress, Result
 from ganbench.execution.pool import run_pool
 from ganbench.execution.torchrun import refuse_uneven
+from ganbench.execution.tuning import remembered
 from ganbench.results.store import Store
 from ganbench.suite.plan import Plan, Run
 from ganbench.suite.source import Request
@@ -71,7 +73,9 @@ class Session:
             reasons = dict.fromkeys(f"{_name(cell.labels)}: {cell.skipped}" for cell in plan.cells)
             raise SuiteError(f"no combination of the suite can run: {'; '.join(reasons)}")
         if choices.world is not None:
-            refuse_uneven(plan.runs(), choices.world)
+            refuse_uneven(plan.runs(), choices.world.size, f"torchrun started {choices.world.size} processes")
+        elif parts := dict(choices.kernels).get("parts"):
+            refuse_uneven(plan.runs(), parts, f"--parts {parts} was asked for")
         self.plan, self.choices = plan, choices
         self.job = choices.job(plan)
         self.bench = Bench(self.job, catalog, choices.world)
@@ -93,6 +97,11 @@ class Session:
         resolved = {"suite": self.plan.suite.model_dump(mode="json", by_alias=True), "overrides": request.overrides}
         self.store.write_suite(resolved, request.text)
         self.store.write_plan(plan_json(self.plan, names, ids))
+
+    def tuned(self) -> dict[str, int]:
+        """Return in words the kernels that were measured to be fastest for what is pending, and for how many runs."""
+        known = [remembered(self.bench.tuning_key(run)) for run in self.pending if run.trains]
+        return dict(Counter(kernels.text for kernels in known if kernels is not None))
 
     @property
     def workers(self) -> int:

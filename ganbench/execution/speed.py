@@ -114,7 +114,7 @@ class Pace:
             seconds_of_first_round=self._first_round,
             repetitions=len(self.rounds),
             rounds_per_repetition=self._times,
-            kernels=self.kernels,
+            kernels=self.engine.taken,
             fallbacks=self.engine.fallbacks,
         )
 

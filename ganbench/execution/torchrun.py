@@ -98,8 +98,8 @@ def in_step(world: World | None) -> Iterator[None]:
         raise
 
 
-def refuse_uneven(runs: Iterable[Run], world: World) -> None:
-    """Refuse runs whose batches cannot be cut for the ranks of ``world``.
+def refuse_uneven(runs: Iterable[Run], parts: int, why: str) -> None:
+    """Refuse runs whose batches cannot be cut into so many ``parts``, which ``why`` explains.
 
     Raises:
         SuiteError: there is one; nothing has been trained then.
@@ -107,7 +107,6 @@ def refuse_uneven(runs: Iterable[Run], world: World) -> None:
     for run in runs:
         if run.trains:
             pac = run.config["recipe"]["pac"]
-            reason = uneven(run.config["recipe"]["batch_size"], pac, world.size)
+            reason = uneven(run.config["recipe"]["batch_size"], pac, parts)
             if reason is not None:
-                wanted = f"torchrun started {world.size} processes, so take a multiple of {world.size * pac}"
-                raise SuiteError(f"{run.title}: {reason}; {wanted}")
+                raise SuiteError(f"{run.title}: {reason}; {why}, so take a batch_size that {parts * pac} divides")

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -45,6 +44,8 @@ class Timing:
     kernels: Kernels
     seconds: float | None = None
     reason: str | None = None
+    always_faster: bool = False
+    """Whether each timing was faster than the default's beside it."""
 
 
 @dataclass(frozen=True)
@@ -147,20 +148,22 @@ def tune(
                 except torch.OutOfMemoryError as error:
                     found[kernels] = Timing(kernels, reason=_said(error))
                     del pieces[kernels], engines[kernels]
-    found |= {kernels: Timing(kernels, statistics.median(seconds)) for kernels, seconds in pieces.items()}
+    usual = pieces.get(tried[0], [])
+    for kernels, seconds in pieces.items():
+        always = bool(usual) and all(mine < other for mine, other in zip(seconds, usual, strict=True))
+        found[kernels] = Timing(kernels, statistics.median(seconds), always_faster=always)
     timings = tuple(found[kernels] for kernels in tried)
     return Tuned(_best(timings), timings)
 
 
 def _best(timings: Sequence[Timing]) -> Kernels:
-    default = timings[0]
-    timed = [timing for timing in timings if timing.seconds is not None]
-    if not timed:
-        return PLAIN
-    fastest = min(timed, key=lambda timing: timing.seconds or math.inf)
-    if default.seconds is not None and default.seconds < WORTH * (fastest.seconds or math.inf):
-        return default.kernels
-    return fastest.kernels
+    """Return the fastest kernels: the default's unless others are worth it, and are so in every timing."""
+    default, *others = timings
+    timed = [timing for timing in others if timing.seconds is not None]
+    if default.seconds is not None:
+        timed = [t for t in timed if t.always_faster and WORTH * cast(float, t.seconds) < default.seconds]
+        timed = timed or [default]
+    return min(timed, key=lambda timing: cast(float, timing.seconds)).kernels if timed else PLAIN
 
 
 Losses = Mapping[str, float | None]

@@ -13,6 +13,7 @@ from ganbench.results.text import either, significant
 
 FEW_SEEDS = 5
 _ENVIRONMENT = ("device", "torch", "ganbench", "kernels", "processes")
+_THEN = ", then "  # between what one run was computed with, session after session
 _LISTED = 5
 UNSCORED = "'ganbench run', or 'ganbench rescore' as before, scores it without training"
 
@@ -195,18 +196,23 @@ def _smaller(columns: Sequence[Column], outcomes: Sequence[Outcome]) -> list[str
 def _environments(outcomes: Sequence[Outcome]) -> list[str]:
     mixed = []
     for key in _ENVIRONMENT:
-        seen = Counter(value for outcome in outcomes for value in _values(outcome.environment, key))
-        if len(seen) > 1:
-            mixed.append(f"{key} " + ", ".join(f"{value} ({number} runs)" for value, number in sorted(seen.items())))
+        seen = Counter(value for outcome in outcomes if (value := _value(outcome.environment, key)))
+        if len(seen) > 1 or any(_THEN in value for value in seen):
+            counted = (f"{value} ({number} run{'s' * (number > 1)})" for value, number in sorted(seen.items()))
+            mixed.append(f"{key} {', '.join(counted)}")
     return [f"mixed environments, so speeds and last digits may differ for that reason: {'; '.join(mixed)}"] * bool(
         mixed
     )
 
 
-def _values(environment: Mapping[str, Any], key: str) -> set[str]:
-    """Return in words what a run was computed with, sessions before its last one included."""
-    sessions = [environment, *environment.get("earlier", ())]
-    return {_said(session[key]) for session in sessions if session.get(key)}
+def _value(environment: Mapping[str, Any], key: str) -> str:
+    """Return in words what a run was computed with, session after session where they differ; "" where it is unknown."""
+    sessions = [*environment.get("earlier", ()), environment]
+    if key == "processes":  # named where there are several
+        said = [str(session.get(key, 1)) for session in sessions if "kernels" in session]
+    else:
+        said = [_said(session[key]) for session in sessions if session.get(key)]
+    return _THEN.join(dict.fromkeys(said))
 
 
 def _said(value: Any) -> str:

@@ -90,12 +90,18 @@ class Engine:
         told = [getattr(part, "fallbacks", {}) for part in (self.differentiate, self.runner)]
         return {what: why for found in (self.without, *told) for what, why in found.items()}
 
+    @property
+    def taken(self) -> Kernels:
+        """The kernels without those that could not be used at all."""
+        usual = Kernels().as_json()
+        return replace(self.kernels, **{name: usual[name] for name in usual.keys() & self.fallbacks.keys()})
+
     def used(self) -> dict[str, Any]:
-        """Return the kernels and what fell back, as JSON, for the run's environment."""
+        """Return the kernels that were used and what fell back, as JSON, for the run's environment."""
         told = self.fallbacks
         if self.setup.parts.recipe.precision == "tf32" and self.device.type != "cuda":
             told["tf32"] = f"TF32 products exist on CUDA alone, not on {self.device.type}"
-        return self.kernels.as_json() | ({"fallbacks": told} if told else {})
+        return self.taken.as_json() | ({"fallbacks": told} if told else {})
 
     # Building
 

@@ -139,13 +139,18 @@ def test_precision_makes_other_runs_and_kernels_do_not(run_toy, tmp_path):
     first = {path.name for path in folder.iterdir()}
     again = run_toy("--seeds", "1", "--no-joint", "--parts", "2")
     assert "are done" in again.stderr
+    assert "note: how a run is computed is no part of what it is" in again.stderr
     assert run_toy("--seeds", "1", "--set", "recipe.precision=bf16").exit_code == 0
     assert len({path.name for path in folder.iterdir()} - first) == 2
 
 
 def test_what_cannot_be_had_is_named_with_its_reason(run_toy, tmp_path):
-    assert run_toy("--seeds", "1", "--graphs").exit_code == 0
+    result = run_toy("--seeds", "1", "--graphs")
+    assert result.exit_code == 0
+    said = "logistic on blobs, seed 0 and 1 more: without graphs: CUDA graphs exist on CUDA alone, not on cpu"
+    assert said in result.stderr
     for environment in written(tmp_path, "environment.json"):
+        assert environment["kernels"]["graphs"] is False
         assert environment["kernels"]["fallbacks"] == {"graphs": "CUDA graphs exist on CUDA alone, not on cpu"}
 
 
@@ -159,3 +164,11 @@ def test_an_unknown_precision_is_refused_with_the_known_ones(run_toy):
     result = run_toy("--set", "recipe.precision=float16")
     assert result.exit_code == 2
     assert "'float32', 'tf32' or 'bf16'" in result.stderr
+
+
+def test_parts_that_do_not_divide_a_batch_are_refused_before_anything_runs(run_toy, tmp_path):
+    result = run_toy("--parts", "3")
+    assert result.exit_code == 2
+    assert "a batch of 16 has no 3 equal parts" in result.stderr
+    assert "--parts 3 was asked for, so take a batch_size that 3 divides" in result.stderr
+    assert not (tmp_path / "results").exists()

@@ -67,6 +67,23 @@ def test_without_a_measurement_runs_take_the_default_and_name_it(run_toy, tmp_pa
     assert kernels_of_runs(tmp_path) == [Kernels().as_json()] * 4
 
 
+def test_a_run_says_that_it_takes_what_was_measured(tune_toy, run_toy, monkeypatch):
+    fastest(monkeypatch, Kernels(channels_last=False))
+    tune_toy()
+    assert "note: 4 of them as 'ganbench tune' found fastest here: joint" in run_toy().stderr
+
+
+def test_what_is_faster_most_of_the_time_only_is_not_taken(tune_toy, monkeypatch):
+    timings = iter([0.5, 0.5, 2.0, 0.5, 0.5])
+
+    def timed(engine: Engine) -> float:
+        return next(timings) if engine.kernels == Kernels(joint=False) else 1.0
+
+    monkeypatch.setattr(tuning, "_seconds_a_round", timed)
+    (answer,) = tune_toy()
+    assert answer["kernels"] == Kernels().as_json()
+
+
 def test_another_batch_size_asks_anew(tune_toy, run_toy, tmp_path, monkeypatch):
     fastest(monkeypatch, Kernels(channels_last=False))
     tune_toy()

@@ -202,7 +202,7 @@ def test_a_batch_that_cannot_be_cut_is_refused_in_one_sentence_and_the_others_ar
     assert result.exit_code == 2
     assert result.stderr == (
         "ganbench: tiny/logistic on blobs, seed 0: a batch of 16 has no 3 equal parts of whole samples; "
-        "torchrun started 3 processes, so take a multiple of 3\n"
+        "torchrun started 3 processes, so take a batch_size that 3 divides\n"
     )
     assert world.said == [None, "closed"]
     assert not Path("results").exists()

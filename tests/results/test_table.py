@@ -473,7 +473,7 @@ def test_mixed_environments_are_named(make_folder):
     assert "mixed environments" not in said(build(folder.store).blocks[0])
     folder.store.run_folder(runs[0]).write_json("environment.json", {"device": "cuda (H100)", "torch": "2.15.0"})
     assert "mixed environments" in said(build(folder.store).blocks[0])
-    assert "device cpu (2 runs), cuda (H100) (1 runs)" in said(build(folder.store).blocks[0])
+    assert "device cpu (2 runs), cuda (H100) (1 run)" in said(build(folder.store).blocks[0])
 
 
 def test_a_run_that_went_on_in_another_environment_is_named(make_folder):
@@ -482,7 +482,7 @@ def test_a_run_that_went_on_in_another_environment_is_named(make_folder):
     (run,) = folder.cell("mlp", "hinge", {FD: [1.0]})
     environment = {"device": "cpu", "earlier": [{"device": "cpu"}, {"device": "mps"}]}
     folder.store.run_folder(run).write_json("environment.json", environment)
-    assert "device cpu (1 runs), mps (1 runs)" in said(build(folder.store).blocks[0])
+    assert "device cpu, then mps (1 run)" in said(build(folder.store).blocks[0])
 
 
 @pytest.mark.parametrize(
