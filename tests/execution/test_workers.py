@@ -165,10 +165,11 @@ def test_a_killed_worker_costs_its_run_only(start, tmp_path):
     assert [folder.status()["status"] for folder in store.run_folders()] == ["done"] * 3
 
 
-def test_a_terminated_run_saves_too(start, tmp_path):
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["alone", "with its workers"])
+def test_a_terminated_run_saves_too(start, tmp_path, kill):
     process = start(2, images=16 * 200_000)
     wait_for(lambda: len(training(tmp_path / "results")) >= 2, "the runs to begin")
-    process.terminate()
+    kill(process.pid, signal.SIGTERM)
     code, _, err = finish(process)
     assert code == 130, err
     assert "everything is saved" in err
