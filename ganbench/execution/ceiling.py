@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ganbench.execution.timing import Spread, enough, timed
-from ganbench.training.precision import Precision, products
+from ganbench.suite.recipe import Precision
+from ganbench.training.precision import products
 
 SIZES = ((64, 16), (64, 32), (128, 16), (128, 32), (256, 8), (256, 16))
 """Channels and pixels a side."""

@@ -22,9 +22,9 @@ from ganbench.execution.session import Choices
 from ganbench.execution.speed import Pace, Speed
 from ganbench.suite.expand import expand
 from ganbench.suite.plan import PlannedCell
+from ganbench.suite.recipe import Precision
 from ganbench.suite.source import Request
 from ganbench.training.kernels import Kernels
-from ganbench.training.precision import Precision
 from ganbench.training.setup import Setup
 
 Tell = Callable[[str, int, int], None]

@@ -24,6 +24,7 @@ Real = Annotated[float, BeforeValidator(_number)]
 Beta = Annotated[Real, Field(ge=0, lt=1)]
 Rate = Annotated[Real, Field(gt=0)]
 Decay = Literal["constant", "linear", "cosine"]
+Precision = Literal["float32", "tf32", "bf16"]
 
 
 class ComponentChoice(BaseModel):
@@ -76,7 +77,7 @@ class Recipe(BaseModel):
     d_lr: Rate = 2e-4
     g_betas: tuple[Beta, Beta] = (0.5, 0.999)
     d_betas: tuple[Beta, Beta] = (0.5, 0.999)
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    precision: Precision = "float32"
     """What networks compute in: float32; float32 with TF32 products (on CUDA); bfloat16 by autocast. Weights, losses,
     slopes of penalties and the moving average are float32 in any case."""
     g_lr_decay: Decay = "constant"

@@ -24,6 +24,7 @@ from torch.nn.utils import parametrize
 
 from ganbench.training.game import Draws
 from ganbench.training.phase import Evaluation, States, Task, evaluate, whole
+from ganbench.training.seam import set_stream, stream_of
 from ganbench.training.side import all_modules
 
 Batch = tuple[Tensor | None, Tensor | None]
@@ -208,7 +209,8 @@ class _Before:
         self._buffers = [(b, b.clone()) for m in all_modules(task.players.networks) for b in m.buffers()]
         self._gradients = [(p, None if p.grad is None else p.grad.clone()) for p in task.params]
         self._weights = dict(parametrize._cache)
-        self._streams = [(stream, stream.get_state()) for stream in _streams(task.clock[0].device)]
+        self._device = task.clock[0].device
+        self._stream = stream_of(self._device)
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -219,18 +221,7 @@ class _Before:
             p.grad = gradient
         parametrize._cache.clear()
         parametrize._cache.update(self._weights)
-        for stream, state in self._streams:
-            stream.set_state(state)
-
-
-def _streams(device: torch.device) -> list[torch.Generator]:
-    """Return the global random streams that a phase on ``device`` may draw from."""
-    streams = [torch.default_generator]
-    if device.type == "cuda":
-        streams.append(torch.cuda.default_generators[device.index or 0])
-    elif device.type == "mps":
-        streams.append(torch.mps._get_default_mps_generator())
-    return streams
+        set_stream(self._device, self._stream)
 
 
 def _sentence(error: Exception) -> str:

@@ -48,10 +48,6 @@ class Ema:
         for kept, buffers in _by_type(self.network.buffers(), self._live.buffers()):
             torch._foreach_copy_(kept, buffers)
 
-    def update(self, images: int, images_seen: int) -> None:
-        """Move the average towards the live network, ``images`` real images after the last call."""
-        self.move(self.weight(images, images_seen))
-
 
 def _by_type(first: Iterable[Tensor], second: Iterable[Tensor]) -> list[tuple[list[Tensor], list[Tensor]]]:
     """Return both sequences cut into lists of one dtype each: those of several are copied one tensor at a time."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-Precision = Literal["float32", "tf32", "bf16"]
+from ganbench.suite.recipe import Precision
 
 
 def region(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

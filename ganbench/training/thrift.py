@@ -104,7 +104,6 @@ def _go_back(engine: Engine, safe: State) -> None:
     """Bring ``engine`` to ``safe`` and free what a broken-off round holds."""
     for side in engine.sides.values():
         side.optimizer.zero_grad(set_to_none=True)
-        side.optimizer.state.clear()  # before its first step, an optimizer has none
     gc.collect()
     if engine.device.type == "cuda":
         torch.cuda.empty_cache()

@@ -53,9 +53,6 @@ class World(Protocol):
     def share(self, word: T) -> T:
         """Return what rank 0 passes; what the others pass is ignored."""
 
-    def barrier(self) -> None:
-        """Wait until all have come here."""
-
     def fail(self, reason: str) -> None:
         """Say that this rank failed, and return if all others failed as well: then they can go on together.
 
@@ -86,9 +83,6 @@ class Alone:
     def share(self, word: T) -> T:
         """Return ``word``."""
         return word
-
-    def barrier(self) -> None:
-        """Wait for nobody."""
 
     def fail(self, reason: str) -> None:
         """Do nothing: nobody waits."""
@@ -145,10 +139,6 @@ class Group:
         with self._alive():
             dist.broadcast_object_list(box, 0, group=self._words, device=self._host)
         return cast(T, box[0])
-
-    def barrier(self) -> None:
-        """Wait until all have come here."""
-        self.any(False)
 
     def fail(self, reason: str) -> None:
         """Say that this rank failed, and return if all others failed as well: then they can go on together.

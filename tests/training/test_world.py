@@ -98,7 +98,7 @@ def speak(world: Group, folder: Path) -> None:
         "share": world.share({"from": rank}),
         "accord": accord(world),
     }
-    world.barrier()
+    world.any(False)
     net, x = seeded_net()
     synchronise([net], world)
     alone = copy.deepcopy(net)
@@ -117,7 +117,7 @@ def speak(world: Group, folder: Path) -> None:
         with pytest.raises(RankLost, match="rank 0 of 2 failed alone, so all end: only here"):
             world.fail("only here")
         with pytest.raises(RankLost, match=r"rank 0 of 2 lost another process of this run.*from the last saved state"):
-            world.barrier()  # rank 1 has left
+            world.any(False)  # rank 1 has left
     (folder / f"said {rank}.json").write_text(json.dumps(found))
 
 
